@@ -1,0 +1,1 @@
+"""The site file: models, loading, and what it means as specs."""

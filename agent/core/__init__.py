@@ -1,0 +1,1 @@
+"""The pure core: readings and commands in, effects out. No I/O, no clock, no third party."""

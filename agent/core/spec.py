@@ -1,0 +1,227 @@
+"""What the core is told about a site: points, rules, outputs, linkage. Frozen, checked by agent.config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class AlarmClass(StrEnum):
+    """What an alarm is about, most urgent first (docs/alarm-states.md)."""
+
+    FIRE = "fire"
+    GAS = "gas"
+    SUPERVISORY = "supervisory"
+    FAULT = "fault"
+    TECHNICAL = "technical"
+
+    @property
+    def rank(self) -> int:
+        """0 for the most urgent."""
+        return _RANK[self]
+
+
+_RANK = {each: rank for rank, each in enumerate(AlarmClass)}
+
+
+class PointKind(StrEnum):
+    """What a point measures or tells."""
+
+    SMOKE = "smoke"
+    HEAT = "heat"
+    CALL_POINT = "call-point"
+    GAS = "gas"
+    LEAK = "leak"
+    FLOW = "flow"
+    VALVE = "valve"
+    PRESSURE = "pressure"
+    TEMPERATURE = "temperature"
+    HUMIDITY = "humidity"
+    LEVEL = "level"
+    CURRENT = "current"
+    RESIDUAL_CURRENT = "residual-current"
+    VOLTAGE = "voltage"
+    POWER = "power"
+    ENERGY = "energy"
+    FREQUENCY = "frequency"
+    DURATION = "duration"
+    COUNT = "count"
+    PUMP = "pump"
+    LIFT = "lift"
+    MAINS = "mains"
+    DOOR = "door"
+    KEY = "key"
+    FEEDBACK = "feedback"
+    ONLINE = "online"
+    HEALTH = "health"
+    GENERIC = "generic"
+
+
+class OutputKind(StrEnum):
+    """What an output does to people or equipment."""
+
+    SIREN = "siren"
+    BUZZER = "buzzer"
+    STROBE = "strobe"
+    RELAY = "relay"
+    VALVE = "valve"
+    CUT_OFF = "cut-off"
+    LAMP = "lamp"
+    HEALTH = "health"
+
+
+class TelemetryMode(StrEnum):
+    """When a reading becomes telemetry."""
+
+    CHANGE = "change"
+    """Beyond the deadband, on any change of quality, and after the longest silence."""
+    INTERVAL = "interval"
+    EVERY = "every"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """A name for people."""
+
+    en: str = ""
+    zh: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryPolicy:
+    """When readings of a point go to the telemetry store."""
+
+    mode: TelemetryMode = TelemetryMode.CHANGE
+    deadband: float = 0.0
+    """Least difference that counts as change, in the point's unit."""
+    interval_s: float = 60.0
+    """`interval`: the period. `change`: the longest silence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointSpec:
+    """A measured or switched quantity."""
+
+    id: str
+    kind: PointKind
+    unit: str = ""
+    zone: str = ""
+    device: str = ""
+    """The device or bus it belongs to; empty for the box's own points."""
+    label: Label = Label()
+    telemetry: TelemetryPolicy = TelemetryPolicy()
+    state_deadband: float = 0.0
+    """Least change that refreshes the retained state within its 30 s."""
+    stale_after_s: float = 30.0
+    """Without a reading for this long the point is stale."""
+    is_contact: bool = False
+    """True: values are booleans."""
+
+
+# -- conditions: what a rule watches, three-valued (true, false, unknown) --------------------------
+
+
+class Side(StrEnum):
+    """Which side of a limit is abnormal."""
+
+    ABOVE = "above"
+    BELOW = "below"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """True beyond `limit`; once true, false only after returning past it by `deadband`."""
+
+    point: str
+    side: Side
+    limit: float
+    deadband: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """True while a contact has the value `is_active`."""
+
+    point: str
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unheard:
+    """True while a point is bad or stale or was never heard of: what fault rules watch. Never unknown."""
+
+    point: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllOf:
+    """Three-valued AND."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyOf:
+    """Three-valued OR."""
+
+    parts: tuple[Condition, ...]
+
+
+Condition = Threshold | Contact | Unheard | AllOf | AnyOf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSpec:
+    """A condition with its delays, class and what it takes to end it."""
+
+    id: str
+    alarm_class: AlarmClass
+    condition: Condition
+    on_delay_s: float = 0.0
+    off_delay_s: float = 0.0
+    is_latched: bool = False
+    """Stays until a person resets it. Always so for fire and gas."""
+    needs_ack: bool = True
+    """False: the alarm ends by itself when the condition does (technical alarms, self-restoring faults)."""
+    zone: str = ""
+    label: Label = Label()
+    suppressed_by: tuple[str, ...] = ()
+    """Rules above this one in the fault hierarchy: while one of them is active this one is not indicated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSpec:
+    """An output in the words of the site: active means it does its protective work."""
+
+    id: str
+    kind: OutputKind
+    zone: str = ""
+    label: Label = Label()
+    is_energised_when_active: bool = True
+    """False for a cut-off that cuts by dropping out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linkage:
+    """Which alarms make which outputs active. An alarm matches when every filled field names it."""
+
+    id: str
+    outputs: tuple[str, ...]
+    rules: tuple[str, ...] = ()
+    classes: tuple[AlarmClass, ...] = ()
+    zones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSpec:
+    """Everything the core knows of a site."""
+
+    site: str
+    box: str
+    points: tuple[PointSpec, ...] = ()
+    rules: tuple[RuleSpec, ...] = ()
+    outputs: tuple[OutputSpec, ...] = ()
+    linkages: tuple[Linkage, ...] = ()
+    labels: dict[str, Label] = field(default_factory=dict)
+    """Labels of zones and devices, by id."""

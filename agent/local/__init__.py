@@ -1,0 +1,1 @@
+"""Metrics, page and API for people on the spot."""

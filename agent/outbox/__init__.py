@@ -1,0 +1,1 @@
+"""The event log and the telemetry store, on TinyDB made fit."""

@@ -1,0 +1,1 @@
+"""From the outbox to a broker, and commands back."""

@@ -1,0 +1,1 @@
+"""One file a platform: records in, MQTT messages out, pure."""

@@ -1,0 +1,21 @@
+"""An uplink as it is now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UplinkStats:
+    """Counters of one uplink since start."""
+
+    id: str
+    broker: str
+    """host:port, without user or secret."""
+    is_connected: bool
+    reason: str
+    """Why not connected; empty when connected."""
+    connects: int
+    publishes: int
+    publish_failures: int
+    last_puback_wall_ms: int | None

@@ -1,0 +1,1 @@
+"""Wires to readings: the buses, and nothing of the agent."""

@@ -1,0 +1,1 @@
+"""Contacts and relays on GPIO pins, through gpiozero."""

@@ -1,0 +1,1 @@
+"""Modbus over TCP, RTU and RTU over TCP."""

@@ -1,0 +1,71 @@
+"""What every test gets: no task may outlive its test, no error may go unheard, the loop may not be blocked."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from drivers.clock import ManualClock
+
+IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Watch every asynchronous test for tasks and errors left behind."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+            item.fixturenames.insert(0, "no_leftovers")
+
+
+@pytest_asyncio.fixture
+async def no_leftovers(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Fail a test that leaves a task behind, or whose loop met an exception nobody awaited."""
+    loop = asyncio.get_running_loop()
+    unheard: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _loop, context: unheard.append(context))
+    before = asyncio.all_tasks()
+    yield
+    left = [task for task in asyncio.all_tasks() - before if not task.done()]
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=1)
+    assert not left, f"tasks left behind: {[task.get_name() for task in left]}"
+    assert not unheard, f"errors nobody heard: {unheard}"
+
+
+@pytest.fixture
+def unblocked_loop() -> Iterator[BlockBuster]:
+    """Fail a test in which `agent` or `drivers` blocks the event loop (file, socket or sleep calls)."""
+    with blockbuster_ctx("agent") as guard:
+        yield guard
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that moves only when told."""
+    return ManualClock()
+
+
+@pytest.fixture
+def need() -> Callable[[str], str]:
+    """Return the path of a program; without it skip loudly on a laptop, fail in CI."""
+
+    def find(program: str) -> str:
+        path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin:/usr/local/bin")
+        if path is None:
+            message = f"{program} is not installed (make test installs it on Debian)"
+            if IN_CI:
+                pytest.fail(message)
+            pytest.skip(message)
+        return path
+
+    return find
