@@ -1,0 +1,25 @@
+"""Settings of the outbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxSpec:
+    """Where and how records are kept."""
+
+    directory: Path
+    max_bytes: int = 256 * 1024 * 1024
+    event_share: float = 0.25
+    """The part of `max_bytes` reserved for events."""
+    segment_bytes: int = 256 * 1024
+    commit_interval_s: float = 5.0
+    """At most this much telemetry may be lost by a power cut; 0 writes every batch before it is sent."""
+    linger_s: float = 0.002
+    """How long an idle uplink lets an open batch gather before it takes it."""
+    batch_readings: int = 200
+    """A batch is sealed at this many readings."""
+    batch_age_s: float = 1.0
+    """... or when its first reading is this old while uplinks are busy or away."""
