@@ -1,0 +1,55 @@
+# Everything a person types. Each target sets up what it needs on a machine that has only
+# git, make and Python 3.11 (or newer) with its venv module.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: run test check format install install-dev system-packages clean
+
+## Run the demo: a simulated plant room with the real agent. Options through ARGS='--for 30 --json'.
+run: $(VENV)/.installed
+	@$(BIN)/plantroom demo $(ARGS)
+
+## Run all tests; installs what they need first.
+test: $(VENV)/.installed-dev system-packages
+	@$(BIN)/pytest $(ARGS)
+
+## Format, lint, strict types: must be clean.
+check: $(VENV)/.installed-dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+## Put the code into its format and mend what the linter can mend.
+format: $(VENV)/.installed-dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Plantroom needs Python 3.11 or newer; PYTHON=/path/to/python3.11 make ... names another one." >&2; exit 1; }
+	@echo "Making $(VENV) ..." >&2
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing the agent (once) ..." >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,gpio]' || \
+	  $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing what the tests need (once) ..." >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	@touch $@
+
+# mosquitto, mbpoll, promtool ... through apt on Debian; a laptop without them gets loud skips.
+system-packages:
+	@sh tests/system-packages.sh
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

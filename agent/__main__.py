@@ -1,0 +1,5 @@
+"""`python -m agent` is `plantroom`."""
+
+from agent.cli import main
+
+main()

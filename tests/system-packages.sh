@@ -1,0 +1,58 @@
+#!/bin/sh
+# Installs the Debian packages the tests use, without recommended packages and without leaving new
+# daemons running or enabled. Does nothing where all programs are there. Off Debian, or without
+# root, it says what is missing and lets the tests skip (loudly); in CI a missing piece fails them.
+set -u
+
+PATH="$PATH:/usr/sbin:/sbin"
+missing=""
+need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+need mosquitto mosquitto
+need mosquitto_pub mosquitto-clients
+need mbpoll mbpoll
+need promtool prometheus
+need systemd-analyze systemd
+need openssl openssl
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "Not Debian: install by hand for the full test suite:$missing" >&2
+  exit 0
+fi
+root=""
+if [ "$(id -u)" -ne 0 ]; then
+  if command -v sudo >/dev/null 2>&1; then
+    root="sudo"
+  else
+    echo "Neither root nor sudo: some tests will be skipped for want of:$missing" >&2
+    exit 0
+  fi
+fi
+
+echo "Installing Debian packages for the tests:$missing" >&2
+log=$(mktemp)
+policy=/usr/sbin/policy-rc.d
+made_policy=""
+if [ ! -e "$policy" ]; then
+  # Keeps package scripts from starting services (invoke-rc.d asks it; 101 means no).
+  printf '#!/bin/sh\nexit 101\n' | $root tee "$policy" >/dev/null && $root chmod 755 "$policy" && made_policy=yes
+fi
+clean_up() {
+  [ -n "$made_policy" ] && $root rm -f "$policy"
+  rm -f "$log"
+}
+trap clean_up EXIT
+
+$root apt-get update -qq >"$log" 2>&1 || true
+if ! $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >>"$log" 2>&1; then
+  echo "apt-get could not install them; its last words:" >&2
+  tail -n 5 "$log" >&2
+  exit 0
+fi
+# Whatever came enabled for the next boot was not asked for.
+for each in $missing; do
+  case "$each" in
+    mosquitto | prometheus) command -v systemctl >/dev/null 2>&1 && $root systemctl disable "$each" >/dev/null 2>&1 ;;
+  esac
+done
+exit 0
