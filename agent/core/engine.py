@@ -1,0 +1,249 @@
+"""The core's one door: readings, ticks and commands in, effects out. Told the time, asks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+
+from agent.core.agenda import Agenda
+from agent.core.alarm import Alarm
+from agent.core.board import Board, Cause
+from agent.core.commands import obey
+from agent.core.conditions import points_of
+from agent.core.effects import (
+    AlarmState,
+    AlarmView,
+    Command,
+    Effect,
+    Outcome,
+    ShowState,
+    Telemeter,
+)
+from agent.core.gathering import Gathering
+from agent.core.memory import AlarmMemory, AlarmSnapshot, LogPosition
+from agent.core.spec import AlarmClass, PointSpec, SiteSpec
+from agent.core.telemetry import StateGate, TelemetryGate
+from drivers.clock import Stamp
+from drivers.reading import Quality, Reading
+
+
+class _Point:
+    """A point: when it was last heard, and where its readings go."""
+
+    __slots__ = (
+        "alarms",
+        "good_wall_ms",
+        "heard_s",
+        "is_late",
+        "scheduled_s",
+        "spec",
+        "stale_after_s",
+        "state",
+        "telemetry",
+    )
+
+    def __init__(self, spec: PointSpec) -> None:
+        self.spec = spec
+        self.stale_after_s = spec.stale_after_s
+        self.telemetry = TelemetryGate(spec.telemetry)
+        self.state = StateGate(spec)
+        self.alarms: tuple[Alarm, ...] = ()
+        self.heard_s = -inf
+        """Monotonic time of its last reading from a driver, or of the start before that."""
+        self.good_wall_ms: int | None = None
+        self.scheduled_s = inf
+        """Kept by agent.core.agenda: infinite while nobody waits for it (before start, when stale)."""
+
+
+class Engine:
+    """The alarms of one site. One owner calls it; no call waits for anything.
+
+    Hand in all readings that wait before a tick: a tick takes what it was not told for silence.
+    """
+
+    def __init__(self, site: SiteSpec, memories: Iterable[AlarmMemory] = ()) -> None:
+        self.unknown_readings = 0
+        """Readings of points this site does not have; ignored."""
+        self.late_readings = 0
+        """Readings older than one already seen of their point; stored, not evaluated."""
+        self._site = site
+        self._latest: dict[str, Reading] = {}
+        self._timers: Agenda[Alarm] = Agenda()
+        self._silences: Agenda[_Point] = Agenda()
+        self._points = {spec.id: _Point(spec) for spec in site.points}
+        self._board = Board(site, self._latest, self._timers)
+        self._in_order = sorted(self._board.alarms.values(), key=lambda alarm: alarm.order)
+        watching: dict[str, list[Alarm]] = {}
+        for alarm in self._in_order:
+            for point in points_of(alarm.spec.condition):
+                watching.setdefault(point, []).append(alarm)
+        for name, alarms in watching.items():
+            if name in self._points:
+                self._points[name].alarms = tuple(alarms)
+        for memory in memories:
+            self._board.recall(memory)
+
+    def start(self, now: Stamp) -> list[Effect]:
+        """Return the effects of the start: every output set, every alarm shown, delays begun."""
+        out = Gathering()
+        for point in self._points.values():
+            point.heard_s = max(point.heard_s, now.mono_s)
+            self._silences.call(point, point.heard_s + point.stale_after_s)
+        cause = Cause(at=now, at_s=now.mono_s)
+        self._board.start(cause, out)
+        for alarm in self._in_order:
+            self._look(alarm, alarm.point, cause, out)
+        self._board.set_every_output(out)
+        return out.in_order()
+
+    def on_readings(self, readings: Iterable[Reading], now: Stamp) -> list[Effect]:
+        """Return the effects of new readings, in the order given."""
+        out = Gathering()
+        now_s = now.mono_s
+        points, latest, telemetry = self._points, self._latest, out.telemetry
+        for reading in readings:
+            name = reading.point
+            point = points.get(name)
+            if point is None:
+                self.unknown_readings += 1
+                continue
+            # A stamp from the future would make every later reading look old: it counts as now.
+            at_s = reading.at.mono_s
+            if not at_s <= now_s:
+                at_s = now_s
+            heard_s = point.heard_s
+            before = latest.get(name)
+            if at_s < heard_s and before is not None:
+                self._store_late(point, reading, out)
+                continue
+            if point.scheduled_s == inf:
+                self._silences.call(point, at_s + point.stale_after_s)
+            elif at_s - heard_s > point.stale_after_s:
+                self._go_stale(point, heard_s + point.stale_after_s, now, out)
+                before = latest[name]
+            point.heard_s = at_s
+            if reading.quality is Quality.GOOD:
+                point.good_wall_ms = reading.at.wall_ms
+            if point.telemetry.passes(reading, at_s):
+                telemetry.append(Telemeter(reading=reading))
+            if point.state.passes(reading, at_s):
+                out.states.append(ShowState(reading=reading))
+            if not point.alarms or (
+                before is not None
+                and before.value == reading.value
+                and type(before.value) is type(reading.value)
+            ):
+                latest[name] = reading  # conditions look at the value only
+            else:
+                self._take_up(point, reading, Cause(at=reading.at, at_s=at_s), out)
+        return out.in_order()
+
+    def on_tick(self, now: Stamp) -> list[Effect]:
+        """Return the effects of the passing of time: delays over, points gone silent."""
+        out = Gathering()
+        now_s = now.mono_s
+        gone: list[tuple[float, _Point]] = []
+        for point in self._silences.due(now_s):
+            at_s = point.heard_s + point.stale_after_s
+            if at_s > now_s:
+                self._silences.call(point, at_s)
+            else:
+                gone.append((at_s, point))
+        # Silence first and in its order: a delay must not clear an alarm past the moment from
+        # which nothing was known.
+        for at_s, point in sorted(gone, key=lambda each: each[0]):
+            self._go_stale(point, at_s, now, out)
+        cause = Cause(at=now, at_s=now_s)
+        for alarm in sorted(self._timers.due(now_s), key=lambda each: each.order):
+            self._board.run_out(alarm, cause, out)
+        return out.in_order()
+
+    def on_command(self, command: Command, now: Stamp) -> tuple[Outcome, list[Effect]]:
+        """Return how a person's wish ended and its effects; an event tells of it either way."""
+        out = Gathering()
+        outcome = obey(self._board, command, now, self._site.box, out)
+        return outcome, out.in_order()
+
+    def restore(self, memory: AlarmMemory, now: Stamp) -> list[Effect]:
+        """Return the effects of a memory that came late. What moved since the start is newer and stays."""
+        out = Gathering()
+        self._board.merge(memory, Cause(at=now, at_s=now.mono_s), out)
+        return out.in_order()
+
+    def next_deadline_s(self) -> float | None:
+        """Return the monotonic time from which `on_tick` is worth calling; None: not at all."""
+        times = [
+            each for each in (self._timers.next_s(), self._silences.next_s()) if each is not None
+        ]
+        return min(times, default=None)
+
+    def snapshot(self, position: LogPosition | None) -> AlarmSnapshot:
+        """Return the memory of all alarms that are not normal, true up to `position`."""
+        alarms = self._board.alarms.values()
+        return AlarmSnapshot(
+            memories=tuple(
+                each.remember() for each in alarms if each.state is not AlarmState.NORMAL
+            ),
+            position=position,
+        )
+
+    def alarms(self) -> tuple[AlarmView, ...]:
+        """Return every alarm, normal ones too, in the order of the rules."""
+        return tuple(alarm.view() for alarm in self._board.alarms.values())
+
+    def reading(self, point: str) -> Reading | None:
+        """Return the last reading of a point, the engine's own stale one included."""
+        return self._latest.get(point)
+
+    def last_good_wall_ms(self, point: str) -> int | None:
+        """Return the UTC milliseconds of the last good reading of a point, None before the first."""
+        known = self._points.get(point)
+        return None if known is None else known.good_wall_ms
+
+    def transitions(self) -> dict[tuple[AlarmClass, str], int]:
+        """Return how many alarms entered each state since this engine was made, by class and state."""
+        return dict(self._board.transitions)
+
+    def _take_up(self, point: _Point, reading: Reading, cause: Cause, out: Gathering) -> None:
+        """Make `reading` the latest of its point and look at every rule that watches the point."""
+        for alarm in point.alarms:
+            # What was over before this reading is decided by what was known before it.
+            if alarm.deadline_s <= cause.at_s:
+                self._board.run_out(alarm, cause, out)
+        self._latest[reading.point] = reading
+        for alarm in point.alarms:
+            self._look(alarm, reading.point, cause, out)
+
+    def _look(self, alarm: Alarm, point: str, cause: Cause, out: Gathering) -> None:
+        try:
+            truth = alarm.watch.look(self._latest)
+        except Exception as fault:  # noqa: BLE001 - a bug in one rule must not stop the others
+            alarm.point = point
+            self._board.fail(alarm, f"{type(fault).__name__}: {fault}", cause, out)
+            return
+        if alarm.is_failed:
+            self._board.recover(alarm, cause, out)
+        if truth is not alarm.truth:
+            alarm.point = point
+            self._board.learn(alarm, truth, cause, out)
+
+    def _go_stale(self, point: _Point, at_s: float, now: Stamp, out: Gathering) -> None:
+        spec = point.spec
+        reading = Reading(
+            point=spec.id,
+            value=None,
+            quality=Quality.STALE,
+            unit=spec.unit,
+            at=now,
+            reason=f"no reading for {point.stale_after_s:g} s",
+        )
+        if point.telemetry.passes(reading, at_s):
+            out.telemetry.append(Telemeter(reading=reading))
+        if point.state.passes(reading, at_s):
+            out.states.append(ShowState(reading=reading))
+        self._take_up(point, reading, Cause(at=now, at_s=at_s), out)
+
+    def _store_late(self, point: _Point, reading: Reading, out: Gathering) -> None:
+        self.late_readings += 1
+        if not point.telemetry.is_closed:
+            out.telemetry.append(Telemeter(reading=reading))

@@ -1,0 +1,38 @@
+"""The effects of one call, gathered by kind and handed out in the order the shell carries them out."""
+
+from __future__ import annotations
+
+from agent.core.alarm import Alarm
+from agent.core.effects import Effect, Event, Record, SetOutput, ShowAlarm
+
+
+class Gathering:
+    """Effects of one call. Outputs first, disk second, cloud last; each kind in the order it came."""
+
+    __slots__ = ("outputs", "records", "shown", "states", "telemetry")
+
+    def __init__(self) -> None:
+        self.outputs: list[Effect] = []
+        self.records: list[Effect] = []
+        self.telemetry: list[Effect] = []
+        self.states: list[Effect] = []
+        self.shown: dict[str, Alarm] = {}
+        """Alarms to show, once each, as they are at the end of the call."""
+
+    def set_output(self, output: str, is_active: bool, cause: str) -> None:
+        """Add an output to set."""
+        self.outputs.append(SetOutput(output=output, is_active=is_active, cause=cause))
+
+    def record(self, event: Event) -> None:
+        """Add an event."""
+        self.records.append(Record(event=event))
+
+    def show(self, alarm: Alarm) -> None:
+        """Add an alarm whose retained state is out of date."""
+        self.shown[alarm.spec.id] = alarm
+
+    def in_order(self) -> list[Effect]:
+        """Return all of them in the order to carry out."""
+        effects = [*self.outputs, *self.records, *self.telemetry, *self.states]
+        effects.extend(ShowAlarm(alarm=alarm.view()) for alarm in self.shown.values())
+        return effects

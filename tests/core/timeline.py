@@ -1,0 +1,240 @@
+"""Plays a timeline against the core: readings, silence, commands, restarts; what alarms and outputs do.
+
+A point once read goes on being read every second with the same value until the timeline says
+otherwise; `silent` stops it, `bad` makes its readings bad. Ticks come when the engine asks for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from agent.core.effects import (
+    AlarmState,
+    Command,
+    CommandName,
+    Effect,
+    Event,
+    Outcome,
+    Record,
+    SetOutput,
+    ShowAlarm,
+)
+from agent.core.engine import Engine
+from agent.core.spec import (
+    AlarmClass,
+    AllOf,
+    AnyOf,
+    Condition,
+    Contact,
+    Linkage,
+    OutputKind,
+    OutputSpec,
+    PointKind,
+    PointSpec,
+    RuleSpec,
+    Side,
+    SiteSpec,
+    Threshold,
+    Unheard,
+)
+from drivers.clock import ManualClock
+from drivers.reading import Quality, Reading, Value
+
+POLL_S = 1.0
+
+
+def load(path: Path) -> dict[str, Any]:
+    loaded = YAML(typ="safe").load(path)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def condition_from(written: dict[str, Any]) -> Condition:
+    """`{contact: p}`, `{contact_open: p}`, `{above: 57, point: p, deadband: 3}`, `{all: [...]}` ..."""
+    match written:
+        case {"contact": str(point)}:
+            return Contact(point=point)
+        case {"contact_open": str(point)}:
+            return Contact(point=point, is_active=False)
+        case {"unheard": str(point)}:
+            return Unheard(point=point)
+        case {"all": list(parts)}:
+            return AllOf(parts=tuple(condition_from(part) for part in parts))
+        case {"any": list(parts)}:
+            return AnyOf(parts=tuple(condition_from(part) for part in parts))
+    side = Side.ABOVE if "above" in written else Side.BELOW
+    return Threshold(
+        point=written["point"],
+        side=side,
+        limit=written[side.value],
+        deadband=written.get("deadband", 0.0),
+    )
+
+
+def site_from(written: dict[str, Any]) -> SiteSpec:
+    return SiteSpec(
+        site="hall-a",
+        box="box-1",
+        points=tuple(
+            PointSpec(
+                id=name, kind=PointKind.GENERIC, is_contact=kind == "contact", stale_after_s=30.0
+            )
+            for name, kind in written["points"].items()
+        ),
+        rules=tuple(
+            RuleSpec(
+                id=rule["id"],
+                alarm_class=AlarmClass(rule["class"]),
+                condition=condition_from(rule["when"]),
+                on_delay_s=rule.get("on_delay_s", 0.0),
+                off_delay_s=rule.get("off_delay_s", 0.0),
+                is_latched=rule.get("latched", False),
+                needs_ack=rule.get("needs_ack", True),
+                suppressed_by=tuple(rule.get("suppressed_by", ())),
+                zone=rule.get("zone", ""),
+            )
+            for rule in written["rules"]
+        ),
+        outputs=tuple(
+            OutputSpec(id=name, kind=OutputKind(kind))
+            for name, kind in written.get("outputs", {}).items()
+        ),
+        linkages=tuple(
+            Linkage(
+                id=f"linkage-{number}",
+                outputs=tuple(each["outputs"]),
+                rules=tuple(each.get("rules", ())),
+                classes=tuple(AlarmClass(name) for name in each.get("classes", ())),
+                zones=tuple(each.get("zones", ())),
+            )
+            for number, each in enumerate(written.get("linkages", ()))
+        ),
+    )
+
+
+@dataclass
+class World:
+    """An engine with its clock, and what its effects made of the world."""
+
+    site: SiteSpec
+    clock: ManualClock = field(default_factory=ManualClock)
+    outputs: dict[str, bool] = field(default_factory=dict)
+    shown: dict[str, AlarmState] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    values: dict[str, Value | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.engine = Engine(self.site)
+        self.do(self.engine.start(self.clock.stamp()))
+
+    def do(self, effects: list[Effect]) -> list[Effect]:
+        self.effects.extend(effects)
+        for effect in effects:
+            match effect:
+                case SetOutput():
+                    self.outputs[effect.output] = effect.is_active
+                case Record():
+                    self.events.append(effect.event)
+                case ShowAlarm():
+                    self.shown[effect.alarm.rule] = effect.alarm.state
+                case _:
+                    pass
+        return effects
+
+    def reading(self, point: str, value: Value | None) -> Reading:
+        quality = Quality.BAD if value is None else Quality.GOOD
+        reason = "timeout" if value is None else ""
+        return Reading(
+            point=point, value=value, quality=quality, unit="", at=self.clock.stamp(), reason=reason
+        )
+
+    def read(self, values: dict[str, Value | None]) -> list[Effect]:
+        """Hand in one reading of each point; None is a bad one."""
+        readings = [self.reading(point, value) for point, value in values.items()]
+        return self.do(self.engine.on_readings(readings, self.clock.stamp()))
+
+    def tick(self) -> list[Effect]:
+        return self.do(self.engine.on_tick(self.clock.stamp()))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; points that are being read go on being read, ticks come when asked for."""
+        end_s = self.clock.mono_s() + seconds
+        next_poll_s = self.clock.mono_s() + POLL_S
+        while (now_s := self.clock.mono_s()) < end_s:
+            deadline_s = self.engine.next_deadline_s()
+            # A deadline that has passed without being met would stop the clock here: the test fails.
+            assert deadline_s is None or deadline_s > now_s, "a tick that was asked for did nothing"
+            until_s = min(end_s, next_poll_s, end_s if deadline_s is None else deadline_s)
+            self.clock.advance(until_s - now_s)
+            if until_s >= next_poll_s:
+                next_poll_s += POLL_S
+                self.read(self.values)
+            self.tick()
+
+    def command(self, name: str, target: str = "", actor: str = "anna", **more: str) -> Outcome:
+        wish = Command(
+            id="c1", name=CommandName(name), actor=actor, origin="page", target=target, **more
+        )
+        outcome, effects = self.engine.on_command(wish, self.clock.stamp())
+        self.do(effects)
+        return outcome
+
+    def restart(self) -> None:
+        """Start anew from the snapshot of now; nothing has been read yet, outputs are undefined."""
+        snapshot = self.engine.snapshot(None)
+        self.outputs.clear()
+        self.engine = Engine(self.site, snapshot.memories)
+        self.do(self.engine.start(self.clock.stamp()))
+
+    def alarms(self) -> dict[str, str]:
+        """The alarms that are not normal."""
+        return {
+            each.rule: each.state.value
+            for each in self.engine.alarms()
+            if each.state is not AlarmState.NORMAL
+        }
+
+    def active_outputs(self) -> list[str]:
+        return sorted(name for name, is_active in self.outputs.items() if is_active)
+
+
+def play(written: dict[str, Any]) -> World:
+    """Play a whole timeline, checking after each step."""
+    world = World(site_from(written))
+    start_s = world.clock.mono_s()
+    alarms: dict[str, str] = {}
+    active: list[str] = []
+    for step in written["steps"]:
+        world.advance(start_s + step["at"] - world.clock.mono_s())
+        _take(world, step)
+        alarms = step.get("alarms", alarms)
+        active = sorted(step.get("on", active))
+        where = f"at {step['at']} s"
+        assert world.alarms() == alarms, where
+        assert world.active_outputs() == active, where
+        assert all(world.shown[each.rule] is each.state for each in world.engine.alarms()), (
+            f"{where}: an alarm is shown otherwise than it is"
+        )
+    return world
+
+
+def _take(world: World, step: dict[str, Any]) -> None:
+    fresh: dict[str, Value | None] = {}
+    for point, value in step.get("read", {}).items():
+        if value == "silent":
+            world.values.pop(point, None)
+        else:
+            fresh[point] = world.values[point] = None if value == "bad" else value
+    if fresh:
+        world.read(fresh)
+    if step.get("restart"):
+        world.restart()
+    if "command" in step:
+        name, _, target = step["command"].partition(" ")
+        outcome = world.command(name, target, code=step.get("code", ""))
+        assert outcome.code == step.get("answer", "done"), f"at {step['at']} s: {outcome.message}"
