@@ -1,0 +1,359 @@
+"""An uplink: one broker, one sink, one cursor, for as long as the agent lives."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from agent import VERSION
+from agent.core.spec import SiteSpec
+from agent.outbox.contract import Cursor
+from agent.uplink.board import StateBoard
+from agent.uplink.codec import StatusReason
+from agent.uplink.connection import Connection
+from agent.uplink.dial import Dialler
+from agent.uplink.errors import LinkLost, Refused, TooLarge, UplinkError
+from agent.uplink.poison import PoisonWatch
+from agent.uplink.sender import Sender, Tally
+from agent.uplink.sinks import Sink
+from agent.uplink.sinks.native import NativeSink
+from agent.uplink.spec import UplinkSpec
+from agent.uplink.stats import UplinkStats
+from agent.uplink.topics import Topics
+from drivers.backoff import Backoff
+from drivers.clock import Clock, Stamp
+
+NEAR_CAP_S = 1.2
+"""Longest pause in the first minute of an outage: a live state within 2 s of the broker's return."""
+NEAR_S = 60.0
+DRAIN_LOOK_S = 0.01
+"""How often a closing uplink looks whether all is sent."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """An uplink's own times; others than these are for tests."""
+
+    heartbeat_s: float = 60.0
+    """Between statuses (docs/design.md section 8)."""
+    first_pause_s: float = 0.25
+    """After a lost link; pauses grow from here to the spec's cap."""
+    proven_s: float = 10.0
+    """A link that held this long, or took a record, starts the pauses anew."""
+    retry_held_s: float = 30.0
+    """Between attempts at what the broker refused."""
+    connect_s: float = 10.0
+    """For the socket, and again for the broker's answer."""
+
+
+class _Closing(UplinkError):
+    """The uplink was asked to close."""
+
+
+class Uplink:
+    """Connects, says who it is, sends what the outbox holds, and starts over when the link ends."""
+
+    def __init__(
+        self,
+        spec: UplinkSpec,
+        *,
+        site: SiteSpec,
+        cursor: Cursor,
+        board: StateBoard,
+        clock: Clock,
+        boot: str,
+        config_hash: str,
+        on_link: Callable[[bool, str], None],
+        sink: Sink | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        """`on_link` hears each change of (is the link good, why not); None of its errors are caught.
+
+        Raises:
+            TopicFault: root, site or box cannot stand in a topic.
+        """
+        self._spec = spec
+        self._box = site.box
+        self._cursor = cursor
+        self._board = board
+        self._clock = clock
+        self._boot = boot
+        self._on_link = on_link
+        self._sink: Sink = sink or NativeSink(
+            Topics(spec.root, site.site, site.box),
+            site=site,
+            boot=boot,
+            version=VERSION,
+            config_hash=config_hash,
+        )
+        self._timing = timing or Timing()
+        self._dialler = Dialler()
+        self._tally = Tally()
+        self._poison = PoisonWatch()
+        self._connects = 0
+        self._is_connected = False
+        self._told: tuple[bool, str] | None = None
+        self._closing = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._ended.set()
+        self._drain_s = 0.0
+        self._goodbye_s = 0.0
+
+    async def run(self) -> None:
+        """Serve until `close` or cancelled. A broker that is away is retried, never raised."""
+        self._ended.clear()
+        loop = asyncio.get_running_loop()
+        pauses = _Pauses(self._timing.first_pause_s, self._spec.reconnect_cap_s)
+        try:
+            while not self._closing.is_set():
+                started_s, acked = loop.time(), self._tally.publishes
+                try:
+                    await self._connect_and_serve()
+                except _Closing:
+                    break
+                except UplinkError as fault:
+                    was_up = self._is_connected
+                    self._is_connected = False
+                    self._tell(False, str(fault))
+                    is_proven = loop.time() - started_s >= self._timing.proven_s
+                    if was_up and (is_proven or self._tally.publishes > acked + 2):
+                        pauses.reset()
+                await self._pause(pauses.next_s(loop.time()))
+        finally:
+            self._is_connected = False
+            self._tell(False, "stopped")
+            self._ended.set()
+
+    async def close(self, deadline_s: float) -> None:
+        """Send what is left, say `offline`, disconnect; give up after `deadline_s`.
+
+        Afterwards `run` has returned or returns at its next step. Without a link it returns at once.
+        """
+        # Half for what is left to send, a quarter for the farewell, the rest for closing.
+        self._drain_s, self._goodbye_s = deadline_s / 2, deadline_s / 4
+        self._closing.set()
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self._ended.wait()
+        except TimeoutError:
+            _log.warning("%s: did not close within %g s", self._spec.id, deadline_s)
+
+    def stats(self) -> UplinkStats:
+        """Return the counters as they are now. Connected is: linked, and nothing refused."""
+        is_good, reason = self._state()
+        return UplinkStats(
+            id=self._spec.id,
+            broker=f"{self._spec.host}:{self._spec.port}",
+            is_connected=is_good,
+            reason=reason,
+            connects=self._connects,
+            publishes=self._tally.publishes,
+            publish_failures=self._tally.failures,
+            last_puback_wall_ms=self._tally.last_puback_wall_ms,
+        )
+
+    # -- one connection ----------------------------------------------------------------------
+
+    async def _connect_and_serve(self) -> None:
+        connected = self._clock.stamp()
+        connection = await self._open(connected)
+        self._connects += 1
+        self._tally.refused.clear()
+        sender = Sender(
+            connection,
+            sink=self._sink,
+            cursor=self._cursor,
+            board=self._board,
+            clock=self._clock,
+            boot=self._boot,
+            connected=connected,
+            tally=self._tally,
+            on_fault=self._retell,
+            on_settled=self._poison.on_settled,
+            is_careful=lambda: self._poison.is_suspicious,
+            retry_held_s=self._timing.retry_held_s,
+        )
+        was_alone = self._poison.is_suspicious
+        try:
+            await self._serve(connection, sender)
+        except LinkLost as loss:
+            flights = sender.in_flight
+            if self._poison.on_loss(loss, flights, was_alone=was_alone):
+                guilty = flights[0].record
+                _log.error("set aside, the broker hangs up at it: %s %d", guilty.stream, guilty.seq)
+                self._cursor.set_aside(guilty, f"the broker hangs up at it: {loss}")
+                self._poison.on_settled(guilty)
+            raise
+        except _Closing:
+            await self._say_goodbye(connection, sender)
+            raise
+        finally:
+            sender.close()
+            await connection.abandon()
+
+    async def _open(self, connected: Stamp) -> Connection:
+        connection: Connection | None = None
+        fault: UplinkError | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                closing = tasks.create_task(self._heed_close(None), name=f"{self._spec.id} close")
+                connection = await Connection.open(
+                    self._spec,
+                    self._dialler,
+                    client_id=self._spec.client_id or self._box,
+                    will=self._sink.will(connected),
+                    timeout_s=self._timing.connect_s,
+                )
+                closing.cancel()
+        except* UplinkError as group:
+            fault = _weightiest(group)
+        if fault is None and connection is not None:
+            return connection
+        if connection is not None:  # opened and asked to close in the same turn of the loop
+            await connection.abandon()
+        raise fault or _Closing
+
+    async def _serve(self, connection: Connection, sender: Sender) -> None:
+        fault: UplinkError | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen(connection), name=f"{self._spec.id} listen")
+                tasks.create_task(self._heed_close(sender), name=f"{self._spec.id} close")
+                await self._introduce(sender)
+                tasks.create_task(sender.run(), name=f"{self._spec.id} send")
+                tasks.create_task(self._beat(sender), name=f"{self._spec.id} heartbeat")
+        except* UplinkError as group:
+            fault = _weightiest(group)
+        if fault is not None:
+            raise fault
+
+    async def _introduce(self, sender: Sender) -> None:
+        now = self._clock.stamp()
+        for messages in (self._sink.status(now, StatusReason.CONNECTED), self._sink.meta(now)):
+            try:
+                await sender.publish(messages)
+            except (Refused, TooLarge) as fault:
+                # Records are worth more than the introduction: go on, and tell.
+                _log.error("not introduced: %s", fault)
+        self._cursor.rewind()
+        self._is_connected = True
+        self._retell()
+
+    async def _listen(self, connection: Connection) -> None:
+        async for arrival in connection.messages():
+            _log.debug("nothing is listened to: %s", arrival.topic)
+
+    async def _beat(self, sender: Sender) -> None:
+        while True:
+            await asyncio.sleep(self._timing.heartbeat_s)
+            status = self._sink.status(self._clock.stamp(), StatusReason.HEARTBEAT)
+            try:
+                await sender.publish(status)
+            except Refused:
+                continue  # told by the tally
+
+    async def _heed_close(self, sender: Sender | None) -> None:
+        await self._closing.wait()
+        if sender is not None:
+            try:
+                async with asyncio.timeout(self._drain_s):
+                    while self._cursor.unsent() or not sender.is_idle:  # noqa: ASYNC110 - counts, no event
+                        await asyncio.sleep(DRAIN_LOOK_S)
+            except TimeoutError:
+                _log.info("%s: stops with records unsent", self._spec.id)
+        raise _Closing
+
+    async def _say_goodbye(self, connection: Connection, sender: Sender) -> None:
+        farewell = self._sink.status(self._clock.stamp(), StatusReason.STOPPED)
+        try:
+            async with asyncio.timeout(self._goodbye_s):
+                await sender.publish(farewell)
+        except (UplinkError, TimeoutError) as fault:
+            # Without a word on the wire the will has to speak: no clean disconnect.
+            _log.warning("%s: no farewell: %s", self._spec.id, fault)
+            return
+        await connection.close(timeout_s=self._goodbye_s)
+
+    async def _pause(self, pause_s: float) -> None:
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._closing.wait()
+        except TimeoutError:
+            return
+
+    # -- telling -----------------------------------------------------------------------------
+
+    def _state(self) -> tuple[bool, str]:
+        if not self._is_connected:
+            return False, self._told[1] if self._told is not None else "not connected yet"
+        if self._tally.refused:
+            return False, next(iter(self._tally.refused.values()))
+        return True, ""
+
+    def _retell(self) -> None:
+        if self._is_connected:
+            self._tell(*self._state())
+
+    def _tell(self, is_good: bool, reason: str) -> None:
+        if self._told == (is_good, reason):
+            return
+        self._told = (is_good, reason)
+        if is_good:
+            _log.info("%s: linked to %s:%d", self._spec.id, self._spec.host, self._spec.port)
+        else:
+            _log.warning("%s: %s", self._spec.id, reason)
+        self._on_link(is_good, reason)
+
+
+class _Pauses:
+    """Pauses between connections: short in the first minute of an outage, then up to the cap.
+
+    A broker that restarts is found again within two seconds; one that is away for longer is not
+    stormed by many boxes.
+    """
+
+    def __init__(self, first_s: float, cap_s: float) -> None:
+        near_s = min(NEAR_CAP_S, cap_s)
+        self._near = Backoff(min(first_s, near_s), near_s)
+        self._far = Backoff(near_s, cap_s)
+        self._since_s: float | None = None
+
+    def next_s(self, now_s: float) -> float:
+        if self._since_s is None:
+            self._since_s = now_s
+        if now_s - self._since_s < NEAR_S:
+            return self._near.next_s()
+        return self._far.next_s()
+
+    def reset(self) -> None:
+        self._near.reset()
+        self._far.reset()
+        self._since_s = None
+
+
+def _weightiest(group: BaseExceptionGroup[UplinkError]) -> UplinkError:
+    """Return the error that says most: a wish to close, then a loss that names its cause."""
+    leaves = list(_leaves(group))
+    for leaf in leaves:
+        if isinstance(leaf, _Closing):
+            return leaf
+    return max(
+        leaves,
+        key=lambda leaf: (
+            (leaf.code is not None, leaf.is_by_peer)
+            if isinstance(leaf, LinkLost)
+            else (False, False)
+        ),
+    )
+
+
+def _leaves(group: BaseExceptionGroup[UplinkError]) -> Iterator[UplinkError]:
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            yield from _leaves(each)
+        else:
+            yield each

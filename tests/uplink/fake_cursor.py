@@ -1,0 +1,78 @@
+"""An outbox in memory with the promises of agent/outbox/contract.py; tests/outbox proves the real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from agent.outbox.records import Batch, EventRecord
+
+Key = tuple[str, int]
+
+
+class FakeCursor:
+    """Holds records until `done`, hands them out once per connection, oldest first."""
+
+    def __init__(self) -> None:
+        self.events: dict[Key, EventRecord] = {}
+        self.batches: dict[Key, Batch] = {}
+        self.aside: dict[Key, str] = {}
+        self.acked: list[Key] = []
+        self.rewinds = 0
+        self._given: set[Key] = set()
+        self._there = asyncio.Event()
+
+    def put(self, *records: Batch | EventRecord) -> None:
+        for record in records:
+            key = (record.stream, record.seq)
+            if isinstance(record, Batch):
+                self.batches[key] = record
+            else:
+                self.events[key] = record
+        self._there.set()
+
+    def _next(self) -> bool:
+        return any(key not in self._given for key in (*self.events, *self.batches))
+
+    async def wait(self) -> None:
+        while not self._next():
+            self._there.clear()
+            await self._there.wait()
+
+    async def take_events(self, most: int) -> Sequence[EventRecord]:
+        found = [each for key, each in self.events.items() if key not in self._given][:most]
+        self._given.update((each.stream, each.seq) for each in found)
+        return found
+
+    async def take_batches(self, most: int) -> Sequence[Batch]:
+        found: list[Batch] = []
+        for key, each in self.batches.items():
+            if len(found) == most:
+                break
+            if key not in self._given:
+                found.append(each)
+                self._given.add(key)
+        return found
+
+    def done(self, record: Batch | EventRecord) -> None:
+        key = (record.stream, record.seq)
+        assert key in self._given, f"{key} is done and was never handed out"
+        held: dict[Key, Batch] | dict[Key, EventRecord]
+        held = self.batches if isinstance(record, Batch) else self.events
+        assert key in held, f"{key} is done twice"
+        del held[key]
+        self._given.discard(key)
+        self.acked.append(key)
+
+    def set_aside(self, record: Batch | EventRecord, reason: str) -> None:
+        self.done(record)
+        self.acked.pop()
+        self.aside[(record.stream, record.seq)] = reason
+
+    def rewind(self) -> None:
+        self.rewinds += 1
+        self._given.clear()
+        self._there.set()
+
+    def unsent(self) -> int:
+        return len(self.events) + len(self.batches)
