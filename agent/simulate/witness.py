@@ -1,0 +1,285 @@
+"""What a subscriber received, held against what the simulator's ledger says had to arrive. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.core.effects import AlarmState, EventKind
+from agent.simulate.faults import TRUE_ANYWAY
+from agent.simulate.ledger import Entry, PinDriven, PinMoved, Place, ReadAnswered, decode_counter
+from agent.simulate.report import Count, Report, Seen, latency_of
+from agent.simulate.scenario import ExpectedAlarm, ExpectedPin, Played
+from agent.uplink.decode import BatchSeen, EventSeen, PayloadFault, decode
+from agent.uplink.topics import TopicFault, take_apart
+from drivers.clock import Stamp
+
+_NAMED_MOST = 20
+"""Examples of each kind of fault that the report names; the counts are always whole."""
+_STAMP_SLACK_S = 0.01
+"""Stamps of one moment taken in two places of one machine; more apart means before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One decoded message with the moment the witness got it."""
+
+    seen: BatchSeen | EventSeen
+    at: Stamp
+
+
+class Witness:
+    """Takes every message under a root as it arrives; judges nothing yet."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self.arrivals: list[Arrival] = []
+        self.other = 0
+        """Messages on channels that are not counted (status, meta, state, alarm)."""
+        self.broken: list[str] = []
+        """Messages that did not keep the contract."""
+
+    def take(self, topic: str, payload: bytes, at: Stamp) -> None:
+        """Take one message. What cannot be read is kept as broken, never dropped."""
+        try:
+            seen = decode(take_apart(self._root, topic), payload)
+        except (TopicFault, PayloadFault) as fault:
+            self.broken.append(str(fault))
+            return
+        if isinstance(seen, BatchSeen | EventSeen):
+            self.arrivals.append(Arrival(seen, at))
+        else:
+            self.other += 1
+
+
+def reconcile(
+    entries: Sequence[Entry],
+    witness: Witness,
+    places: Mapping[str, Place],
+    played: Sequence[Played] = (),
+    *,
+    witness_gaps: int = 0,
+    forgotten: int = 0,
+) -> Report:
+    """Return the verdict on a run.
+
+    Args:
+        entries: the simulator's ledger, oldest first.
+        witness: what was received.
+        places: point id to the counter it reads; other points are not counted.
+        played: the steps that were played, with what they expect.
+        witness_gaps: times the witness's own session was lost.
+        forgotten: entries the ledger dropped for want of room; readings older than it are passed over.
+    """
+    examples: list[str] = list(witness.broken[:_NAMED_MOST])
+    batches = _unique([each for each in witness.arrivals if isinstance(each.seen, BatchSeen)])
+    events = _unique([each for each in witness.arrivals if isinstance(each.seen, EventSeen)])
+    readings, wrong, latency = _readings(entries, batches.first, places, forgotten, examples)
+    examples += [f"batch missing: {name}" for name in batches.missing[:_NAMED_MOST]]
+    examples += [f"event missing: {name}" for name in events.missing[:_NAMED_MOST]]
+    alarms, outputs, moves_ms = _expected(entries, events.first, played)
+    examples += [
+        f"not seen: {each.step}: {each.what}" for each in (*alarms, *outputs) if not each.is_seen
+    ]
+    return Report(
+        readings=readings,
+        wrong_readings=wrong,
+        batches=batches.count,
+        events=events.count,
+        alarms=tuple(alarms),
+        alarms_raised=sum(1 for each in events.first if _raises(each)),
+        outputs=tuple(outputs),
+        outputs_switched=_switched(entries),
+        latency_register_to_subscriber=latency_of(latency),
+        latency_contact_to_output=latency_of(moves_ms),
+        unreadable_messages=len(witness.broken),
+        witness_gaps=witness_gaps,
+        ledger_forgotten=forgotten,
+        examples=tuple(examples),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Unique:
+    """Messages counted by (stream, seq): each once, in order of arrival."""
+
+    first: list[Arrival]
+    count: Count
+    missing: list[str]
+
+
+def _unique(arrivals: Iterable[Arrival]) -> _Unique:
+    """Count holes and repeats: seq runs from 1 without holes in every stream (design section 7)."""
+    streams: dict[str, set[int]] = {}
+    first: list[Arrival] = []
+    repeats = 0
+    for each in arrivals:
+        record = each.seen.batch if isinstance(each.seen, BatchSeen) else each.seen.record
+        known = streams.setdefault(record.stream, set())
+        if record.seq in known:
+            repeats += 1
+        else:
+            known.add(record.seq)
+            first.append(each)
+    missing: list[str] = []
+    lost = 0
+    for stream, known in streams.items():
+        lost += max(known) - len(known)
+        missing += [f"{stream}/{seq}" for seq in range(1, max(known)) if seq not in known][
+            :_NAMED_MOST
+        ]
+    return _Unique(first, Count(delivered=len(first), lost=lost, duplicated=repeats), missing)
+
+
+def _readings(
+    entries: Sequence[Entry],
+    batches: Sequence[Arrival],
+    places: Mapping[str, Place],
+    forgotten: int,
+    examples: list[str],
+) -> tuple[Count, int, list[float]]:
+    answered: dict[tuple[Place, int], ReadAnswered] = {}
+    watched = frozenset(places.values())
+    for entry in entries:
+        if isinstance(entry, ReadAnswered) and entry.place in watched:
+            answered[entry.place, entry.value] = entry
+    start_s = entries[0].at.mono_s if forgotten and entries else -math.inf
+    received: Counter[tuple[Place, int]] = Counter()
+    latency_ms: list[float] = []
+    wrong = 0
+    for arrival in batches:
+        assert isinstance(arrival.seen, BatchSeen)  # noqa: S101 - sorted out by the caller
+        for reading in arrival.seen.batch.readings:
+            place = places.get(reading.point)
+            if place is None or not reading.is_known or reading.at.mono_s < start_s:
+                continue
+            key = (place, _as_int(reading.value))
+            found = answered.get(key)
+            if found is None or (found.fault and found.fault not in TRUE_ANYWAY):
+                wrong += 1
+                _name(examples, f"wrong: {reading.point} = {reading.value!r} {_said(key[1])}")
+                continue
+            received[key] += 1
+            if not arrival.seen.is_replay:
+                latency_ms.append(1000 * (arrival.at.mono_s - found.at.mono_s))
+    due = {key for key, entry in answered.items() if not entry.fault}
+    lost = [key for key in answered if key in due and key not in received]
+    for place, value in lost[:_NAMED_MOST]:
+        _name(examples, f"lost: {place.bus}/{place.unit}/{place.address} = {value} {_said(value)}")
+    count = Count(
+        delivered=len(received),
+        lost=len(lost),
+        duplicated=sum(received.values()) - len(received),
+    )
+    return count, wrong, latency_ms
+
+
+def _as_int(value: object) -> int:
+    """Return a counter value as the ledger has it; -1, which it never has, for what is no whole number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return -1
+    return int(value) if math.isfinite(value) and value == int(value) else -1
+
+
+def _said(value: int) -> str:
+    unit, address, count = decode_counter(value) if value >= 0 else (0, 0, 0)
+    return f"(unit {unit}, address ..{address}, count {count})"
+
+
+def _expected(
+    entries: Sequence[Entry], events: Sequence[Arrival], played: Sequence[Played]
+) -> tuple[list[Seen], list[Seen], list[float]]:
+    alarms: list[Seen] = []
+    outputs: list[Seen] = []
+    moves_ms: list[float] = []
+    for each in played:
+        start_s = each.at.mono_s
+        for expect in each.step.expects:
+            if isinstance(expect, ExpectedAlarm):
+                alarms.append(_alarm(each, expect, events))
+                continue
+            seen = _pin(each, expect, entries)
+            outputs.append(seen)
+            driven_s = _driven(entries, start_s)
+            if seen.after_ms and driven_s is not None:
+                moves_ms.append(seen.after_ms - 1000 * (driven_s - start_s))
+    return alarms, outputs, moves_ms
+
+
+def _alarm(played: Played, expect: ExpectedAlarm, events: Sequence[Arrival]) -> Seen:
+    start_s = played.at.mono_s
+    states = "/".join(sorted(expect.to_states))
+    for each in events:
+        assert isinstance(each.seen, EventSeen)  # noqa: S101 - sorted out by the caller
+        event = each.seen.record.event
+        after_s = event.at.mono_s - start_s
+        if (
+            event.kind is EventKind.ALARM
+            and event.to_state in expect.to_states
+            and (event.point.startswith(expect.about) or event.rule.startswith(expect.about))
+            and -_STAMP_SLACK_S <= after_s <= expect.within_s
+        ):
+            return Seen(
+                step=played.step.name,
+                what=f"{expect.about} -> {states}",
+                is_seen=True,
+                after_ms=round(1000 * max(0.0, after_s), 3),
+            )
+    return Seen(
+        step=played.step.name, what=f"{expect.about} -> {states}", is_seen=False, after_ms=None
+    )
+
+
+def _pin(played: Played, expect: ExpectedPin, entries: Sequence[Entry]) -> Seen:
+    """Look for a level: there already when the step began (0 ms), or reached in time."""
+    what = f"pin {expect.pin} {'high' if expect.high else 'low'}"
+    start_s = played.at.mono_s
+    level: bool | None = None
+    for entry in entries:
+        if not isinstance(entry, PinMoved) or entry.pin != expect.pin:
+            continue
+        after_s = entry.at.mono_s - start_s
+        if after_s < 0:
+            level = entry.high
+        elif level is expect.high:
+            break
+        elif entry.high is expect.high and after_s <= expect.within_s:
+            return Seen(
+                step=played.step.name, what=what, is_seen=True, after_ms=round(1000 * after_s, 3)
+            )
+    is_there = level is expect.high
+    return Seen(
+        step=played.step.name, what=what, is_seen=is_there, after_ms=0.0 if is_there else None
+    )
+
+
+def _driven(entries: Sequence[Entry], start_s: float) -> float | None:
+    """Return when the step's contact was driven, None if the step drove none."""
+    for entry in entries:
+        if isinstance(entry, PinDriven) and 0 <= entry.at.mono_s - start_s <= _STAMP_SLACK_S:
+            return entry.at.mono_s
+    return None
+
+
+def _raises(arrival: Arrival) -> bool:
+    assert isinstance(arrival.seen, EventSeen)  # noqa: S101 - sorted out by the caller
+    event = arrival.seen.record.event
+    return event.kind is EventKind.ALARM and event.to_state == AlarmState.ACTIVE_UNACKED
+
+
+def _switched(entries: Iterable[Entry]) -> int:
+    """Count moves of output pins; the first level of each is a start, not a move."""
+    levels: dict[int, bool] = {}
+    moves = 0
+    for entry in entries:
+        if isinstance(entry, PinMoved):
+            moves += entry.pin in levels and levels[entry.pin] is not entry.high
+            levels[entry.pin] = entry.high
+    return moves
+
+
+def _name(examples: list[str], text: str) -> None:
+    if len(examples) < 5 * _NAMED_MOST:
+        examples.append(text)
