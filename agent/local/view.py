@@ -20,6 +20,8 @@ class PointView:
     spec: PointSpec
     reading: Reading | None
     last_good_wall_ms: int | None
+    last_good: Reading | None = None
+    """The last reading with quality good, shown struck out while there is no usable one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
