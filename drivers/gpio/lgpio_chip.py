@@ -27,11 +27,16 @@ def _load_lgpio() -> ModuleType:
     runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     folder = tempfile.mkdtemp(prefix="lgpio-", dir=runtime or None)
     before = Path.cwd()
+    wanted = os.environ.get("LG_WD")
     os.environ["LG_WD"] = folder
     try:
         return importlib.import_module("lgpio")
     finally:
         os.chdir(before)
+        if wanted is None:
+            del os.environ["LG_WD"]
+        else:
+            os.environ["LG_WD"] = wanted
         shutil.rmtree(folder, ignore_errors=True)
 
 

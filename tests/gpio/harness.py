@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from drivers.backoff import Backoff
-from drivers.clock import Clock
+from drivers.clock import Clock, ManualClock
 from drivers.gpio.bus import GpioBus
 from drivers.gpio.pins import MockPins, OpenPins
 from drivers.gpio.spec import ContactForm, GpioBusSpec, InputSpec
@@ -36,6 +36,14 @@ class Heard:
             while not is_met():
                 self._more.clear()
                 await self._more.wait()
+
+
+async def as_time_goes_by(clock: ManualClock, is_met: Callable[[], bool]) -> None:
+    """Let the told time pass in small steps until something has happened."""
+    async with asyncio.timeout(5):
+        while not is_met():
+            clock.advance(0.01)
+            await asyncio.sleep(0.005)
 
 
 def contact(point: str, pin: int, **more: object) -> InputSpec:

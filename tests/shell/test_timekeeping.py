@@ -101,7 +101,7 @@ async def test_slewing_and_the_passing_of_time_are_no_jump(clock: ManualClock) -
     async with keeping(clock, assumed) as (_, told):
         for _ in range(10):
             clock.advance(100)
-            clock.step_wall(0.08)
+            clock.step_wall(0.04)
             await asyncio.sleep(0.01)
         assert told.events == []
 
