@@ -154,6 +154,8 @@ class Board:
     def _tell(self, alarm: Alarm, before: AlarmState, cause: Cause, out: Gathering) -> None:
         """Record a change of state and bring everything that hangs on it up to date."""
         alarm.has_moved = True
+        if cause.actor and alarm.state is not AlarmState.NORMAL:
+            alarm.actor = cause.actor
         alarm.since = cause.at
         alarm.decided_by = self._latest.get(alarm.point)
         self.transitions[alarm.spec.alarm_class, alarm.state.value] += 1

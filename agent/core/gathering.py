@@ -12,7 +12,7 @@ class Gathering:
     __slots__ = ("outputs", "records", "shown", "states", "telemetry")
 
     def __init__(self) -> None:
-        self.outputs: list[Effect] = []
+        self.outputs: dict[str, SetOutput] = {}
         self.records: list[Effect] = []
         self.telemetry: list[Effect] = []
         self.states: list[Effect] = []
@@ -20,8 +20,9 @@ class Gathering:
         """Alarms to show, once each, as they are at the end of the call."""
 
     def set_output(self, output: str, is_active: bool, cause: str) -> None:
-        """Add an output to set."""
-        self.outputs.append(SetOutput(output=output, is_active=is_active, cause=cause))
+        """Add an output that changes; a change back within the same call is none."""
+        if self.outputs.pop(output, None) is None:
+            self.outputs[output] = SetOutput(output=output, is_active=is_active, cause=cause)
 
     def record(self, event: Event) -> None:
         """Add an event."""
@@ -33,6 +34,11 @@ class Gathering:
 
     def in_order(self) -> list[Effect]:
         """Return all of them in the order to carry out."""
-        effects = [*self.outputs, *self.records, *self.telemetry, *self.states]
+        effects: list[Effect] = [
+            *self.outputs.values(),
+            *self.records,
+            *self.telemetry,
+            *self.states,
+        ]
         effects.extend(ShowAlarm(alarm=alarm.view()) for alarm in self.shown.values())
         return effects

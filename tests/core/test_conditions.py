@@ -1,0 +1,137 @@
+"""Conditions in three-valued logic."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import inf, nan
+
+import pytest
+
+from agent.core.conditions import Truth, points_of, watch
+from agent.core.spec import AllOf, AnyOf, Contact, Side, Threshold, Unheard
+from drivers.clock import Stamp
+from drivers.reading import Quality, Reading, Value
+
+LIMIT_57 = Threshold(point="t", side=Side.ABOVE, limit=57.0, deadband=3.0)
+LIMIT_100 = Threshold(point="t", side=Side.BELOW, limit=100.0, deadband=5.0)
+
+
+def of(value: Value | None, quality: Quality | None = None, point: str = "t") -> dict[str, Reading]:
+    quality = quality or (Quality.BAD if value is None else Quality.GOOD)
+    return {point: Reading(point=point, value=value, quality=quality, unit="", at=Stamp(1.0, 1000))}
+
+
+@pytest.mark.parametrize(
+    ("condition", "values", "truths"),
+    [
+        (LIMIT_57, [56.9, 57.0, 57.1, 54.1, 54.0, 57.0], [False, False, True, True, False, False]),
+        (LIMIT_100, [100, 99.9, 104.9, 105, 100], [False, True, True, False, False]),
+        (Threshold(point="t", side=Side.ABOVE, limit=5), [5, 6, 5], [False, True, False]),
+    ],
+)
+def test_a_threshold_is_held_by_its_deadband(
+    condition: Threshold, values: list[float], truths: list[Truth]
+) -> None:
+    seen = watch(condition)
+    assert [seen.look(of(value)) for value in values] == truths
+
+
+@pytest.mark.parametrize("nothing", [None, nan, inf, -inf, True, False, "57"])
+@pytest.mark.parametrize("condition", [LIMIT_57, LIMIT_100])
+def test_a_threshold_cannot_tell_without_a_number(
+    condition: Threshold, nothing: Value | None
+) -> None:
+    assert watch(condition).look(of(nothing)) is None
+
+
+def test_a_threshold_remembers_its_side_while_nothing_is_known() -> None:
+    seen = watch(LIMIT_57)
+    assert seen.look(of(60)) is True
+    assert seen.look(of(None)) is None
+    assert seen.look(of(56)) is True
+
+
+def test_an_uncertain_value_counts() -> None:
+    assert watch(LIMIT_57).look(of(60.0, Quality.UNCERTAIN)) is True
+
+
+@pytest.mark.parametrize(
+    ("is_active", "value", "truth"),
+    [
+        (True, True, True),
+        (True, False, False),
+        (False, True, False),
+        (False, False, True),
+        (True, None, None),
+        (True, 1, None),
+        (False, "off", None),
+    ],
+)
+def test_a_contact(is_active: bool, value: Value | None, truth: Truth) -> None:
+    assert watch(Contact(point="t", is_active=is_active)).look(of(value)) is truth
+
+
+@pytest.mark.parametrize(
+    ("latest", "truth"),
+    [
+        ({}, True),
+        (of(None), True),
+        (of(None, Quality.STALE), True),
+        (of(0.0), False),
+        (of(False), False),
+        (of(1.0, Quality.UNCERTAIN), False),
+    ],
+)
+def test_unheard_always_knows(latest: dict[str, Reading], truth: bool) -> None:
+    assert watch(Unheard(point="t")).look(latest) is truth
+
+
+@pytest.mark.parametrize("condition", [LIMIT_57, Contact(point="t")])
+def test_what_was_never_read_is_unknown(condition: Threshold | Contact) -> None:
+    assert watch(condition).look({}) is None
+
+
+KLEENE_AND = {
+    (True, True): True,
+    (True, None): None,
+    (True, False): False,
+    (None, None): None,
+    (None, False): False,
+    (False, False): False,
+}
+KLEENE_OR = {
+    (True, True): True,
+    (True, None): True,
+    (True, False): True,
+    (None, None): None,
+    (None, False): None,
+    (False, False): False,
+}
+
+
+@pytest.mark.parametrize(("a", "b"), list(product((True, False, None), repeat=2)))
+def test_and_or_follow_kleene(a: Truth, b: Truth) -> None:
+    parts = (Contact(point="a"), Contact(point="b"))
+    latest = of(a, point="a") | of(b, point="b")
+    key = (a, b) if (a, b) in KLEENE_AND else (b, a)
+    assert watch(AllOf(parts=parts)).look(latest) is KLEENE_AND[key]
+    assert watch(AnyOf(parts=parts)).look(latest) is KLEENE_OR[key]
+
+
+@pytest.mark.parametrize("nothing", [AllOf(parts=()), AnyOf(parts=())])
+def test_a_condition_of_nothing_is_never_normal(nothing: AllOf | AnyOf) -> None:
+    assert watch(nothing).look({}) is None
+
+
+def test_every_part_keeps_its_own_deadband_when_another_decides() -> None:
+    seen = watch(AnyOf(parts=(Contact(point="c"), LIMIT_57)))
+    assert seen.look(of(True, point="c") | of(60)) is True
+    assert seen.look(of(False, point="c") | of(56)) is True
+    assert seen.look(of(False, point="c") | of(54)) is False
+
+
+def test_points_are_named_once_in_the_order_written() -> None:
+    condition = AllOf(
+        parts=(Contact(point="b"), AnyOf(parts=(LIMIT_57, Unheard(point="b"))), Unheard(point="a"))
+    )
+    assert points_of(condition) == ("b", "t", "a")
