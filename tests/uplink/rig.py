@@ -12,9 +12,12 @@ from agent.uplink.board import StateBoard
 from agent.uplink.decode import AlarmSeen, BatchSeen, EventSeen, StateSeen, StatusSeen
 from agent.uplink.errors import UplinkError
 from agent.uplink.session import Timing, Uplink
+from agent.uplink.sinks.native import NativeSink
 from agent.uplink.spec import Protocol, UplinkSpec
 from agent.uplink.subscriber import Garbled, Heard, subscribe
+from agent.uplink.topics import Topics
 from drivers.clock import Clock, ManualClock
+from tests.uplink.contract import JudgingSink
 from tests.uplink.fake_cursor import FakeCursor
 from tests.uplink.samples import BOOT, SITE
 
@@ -135,6 +138,15 @@ async def running(
         config_hash="c0ffee",
         on_link=lambda is_good, why: links.append((is_good, why)),
         timing=timing,
+        sink=JudgingSink(
+            NativeSink(
+                Topics("plantroom/v1", SITE.site, SITE.box),
+                site=SITE,
+                boot=BOOT,
+                version="0.1.0",
+                config_hash="c0ffee",
+            )
+        ),
     )
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(uplink.run(), name="uplink")
