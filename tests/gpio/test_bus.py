@@ -12,8 +12,8 @@ from blockbuster import BlockBuster
 from drivers.clock import Clock, ManualClock, SystemClock
 from drivers.errors import PortUnavailable, WiringConflict
 from drivers.gpio.bus import GpioBus
-from drivers.gpio.pins import MockPins, Pins
-from drivers.gpio.spec import ContactForm, LineSpec
+from drivers.gpio.pins import InputPin, MockPins, Pins
+from drivers.gpio.spec import ContactForm, LineSpec, Pull
 from tests.gpio.harness import Heard, as_time_goes_by, contact, running, spec
 
 BAD = (None, "port")
@@ -56,6 +56,35 @@ async def test_levels_are_polled_where_edges_are_lost(clock: ManualClock) -> Non
         pins._wire(17).edges = "none"
         drive(pins, 17, False)
         await heard.until(lambda: heard.last("a") == (True, ""))
+
+
+async def test_a_line_without_edge_events_is_polled(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class NoEdges(MockPins):
+        def open(self) -> Pins:
+            chip = super().open()
+            claim = chip.claim_input
+
+            def claim_input(pin: int, pull: Pull) -> InputPin:
+                claimed = claim(pin, pull)
+
+                def refuse(_: object) -> None:
+                    raise PortUnavailable("mock", "no interrupts here")
+
+                claimed.watch = refuse  # type: ignore[method-assign, assignment]
+                return claimed
+
+            chip.claim_input = claim_input  # type: ignore[method-assign]
+            return chip
+
+    pins = NoEdges()
+    async with running(spec(inputs=(contact("a", 17),)), clock, pins) as (_, heard):
+        drive(pins, 17, False)
+        await heard.until(lambda: heard.last("a") == (True, ""))
+        drive(pins, 17, True)
+        await heard.until(lambda: heard.last("a") == (False, ""))
+    assert caplog.text.count("polled only") == 1
 
 
 async def test_a_debounced_change_is_told_when_due_and_not_at_the_next_poll() -> None:

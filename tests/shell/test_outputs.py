@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.core.effects import Event, EventKind, SetOutput
 from agent.core.spec import OutputKind, OutputSpec
@@ -302,6 +305,47 @@ async def test_releasing_ends_at_its_deadline_and_names_what_was_left(clock: Man
         site.lines["siren"].may_write.clear()
         assert await site.outputs.release(0.1) == ("siren",)
     assert not site.lines["strobe"].is_energised
+
+
+STEPS = st.lists(
+    st.sampled_from(["on", "off", "break", "mend", "hang", "free", "lie", "turn"]), max_size=25
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS, st.booleans())
+def test_whatever_happened_the_last_wish_is_fulfilled_once_the_line_is_sound(
+    steps: list[str], last: bool
+) -> None:
+    async def play() -> None:
+        site = Site(ManualClock(), siren())
+        line = site.lines["siren"]
+        acts: dict[str, Callable[[], object]] = {
+            "on": lambda: site.set("siren", True),
+            "off": lambda: site.set("siren", False),
+            "break": lambda: setattr(line, "write_error", PortUnavailable("io", "gone")),
+            "mend": lambda: setattr(line, "write_error", None),
+            "hang": line.may_write.clear,
+            "free": line.may_write.set,
+            "lie": lambda: setattr(line, "jammed", not line.is_energised),
+        }
+        async with site.running():
+            for step in steps:
+                if step == "turn":
+                    await asyncio.sleep(0.001)
+                else:
+                    acts[step]()
+            site.set("siren", last)
+            line.write_error = line.jammed = None
+            line.may_write.set()
+            site.readings.clear()
+            await site.until(lambda: site.health("siren") is True and line.is_energised is last)
+        states = [(each.from_state, each.to_state) for each in site.events]
+        for (_, reached), (left, _) in pairwise(states):
+            assert reached == left
+        assert all(before != after for before, after in states), "each event is a transition"
+
+    asyncio.run(play())
 
 
 def test_an_output_without_a_line_is_refused(clock: ManualClock) -> None:
