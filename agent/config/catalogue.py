@@ -1,0 +1,291 @@
+"""Everything in a site that has a name, gathered from the models and the profiles they use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from drivers.modbus.profiles import Profile, ProfileError, list_profiles, load_profile
+
+from agent.config.faults import ConfigFault, KeyPath, did_you_mean
+from agent.config.model_site import SiteModel
+from agent.config.model_wires import DeviceModel, InputModel, PointModel, QuantityModel
+from agent.config.positions import Document
+from drivers.modbus.spec import Area, DataType, LoopSpec, QuantitySpec
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects faults and warnings; knows where the items of a list stand in the file."""
+
+    document: Document
+    origin: Mapping[str, tuple[int, ...]]
+    faults: list[ConfigFault] = field(default_factory=list)
+    warnings: list[ConfigFault] = field(default_factory=list)
+
+    def fault(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
+        """Note a fault."""
+        self.faults.append(self._made(path, message, at_key=at_key))
+
+    def warn(self, path: KeyPath, message: str) -> None:
+        """Note something to think about."""
+        self.warnings.append(self._made(path, message))
+
+    def line(self, path: KeyPath) -> int:
+        """Return the line of a path."""
+        return self._made(path, "").line
+
+    def _made(self, path: KeyPath, message: str, *, at_key: bool = False) -> ConfigFault:
+        if len(path) > 1 and isinstance(path[1], int):
+            path = (path[0], self.origin[str(path[0])][path[1]], *path[2:])
+        return self.document.fault(path, message, at_key=at_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One quantity of a device with what the site says about it."""
+
+    point: str
+    quantity: QuantitySpec
+    settings: PointModel
+    path: KeyPath
+
+    @property
+    def is_contact(self) -> bool:
+        """Whether its values are true and false."""
+        return bool_valued(self.quantity)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its values can be compared with a limit."""
+        quantity = self.quantity
+        words = quantity.enum.values()
+        return (
+            not self.is_contact
+            and quantity.type is not DataType.STRING
+            and not any(isinstance(word, (str, bool)) for word in words)
+        )
+
+
+def bool_valued(quantity: QuantitySpec) -> bool:
+    """Return whether a quantity reads true and false."""
+    if quantity.enum:
+        return all(isinstance(word, bool) for word in quantity.enum.values())
+    return quantity.type is DataType.BOOL
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """What there is, by id."""
+
+    site: SiteModel
+    inputs: dict[str, InputModel] = field(default_factory=dict)
+    measured: dict[str, Measured] = field(default_factory=dict)
+    by_device: dict[str, list[Measured]] = field(default_factory=dict)
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    """By device."""
+    profile_files: dict[str, Path] = field(default_factory=dict)
+    """Profiles given as a path, as written, to where they were found."""
+    opaque: set[str] = field(default_factory=set)
+    """Ids of things that are broken: what hangs on them is not a second fault."""
+
+    @property
+    def health_points(self) -> tuple[str, ...]:
+        """The points of the agent's own parts and of its outputs."""
+        return (
+            *BOX_POINTS,
+            *(f"box.uplink-{uplink.id}" for uplink in self.site.uplinks),
+            *(f"{output.id}.health" for output in self.site.outputs),
+        )
+
+    @property
+    def online_points(self) -> tuple[str, ...]:
+        """The points that say whether a bus or device answers."""
+        ids = (*(bus.id for bus in self.site.buses), *(each.id for each in self.site.devices))
+        return tuple(f"{each}.online" for each in ids)
+
+    @property
+    def points(self) -> set[str]:
+        """Every point id."""
+        return {*self.inputs, *self.measured, *self.health_points, *self.online_points}
+
+    def is_contact(self, point: str) -> bool:
+        """Return whether a known point reads true and false."""
+        measured = self.measured.get(point)
+        return measured.is_contact if measured else True
+
+    def is_opaque(self, point: str) -> bool:
+        """Return whether a point may belong to something broken."""
+        return point in self.opaque or any(point.startswith(f"{each}.") for each in self.opaque)
+
+    def zone_of(self, point: str) -> str:
+        """Return the zone of a point, empty when it has none."""
+        if point in self.inputs:
+            return self.inputs[point].zone or ""
+        if (measured := self.measured.get(point)) is not None:
+            device = next(each for each in self.site.devices if measured in self.by_device[each.id])
+            return measured.settings.zone or device.zone or ""
+        zones = {f"{device.id}.online": device.zone for device in self.site.devices}
+        zones |= {f"{output.id}.health": output.zone for output in self.site.outputs}
+        return zones.get(point) or ""
+
+
+BOX_POINTS = ("box.pipeline", "box.outbox", "box.clock", "box.config", "box.page")
+"""Health points every box has (docs/design.md section 3: a part that fails raises a fault)."""
+
+
+def build_catalogue(
+    site: SiteModel,
+    findings: Findings,
+    folder: Path,
+    left_out: set[str],
+    profile_files: Mapping[str, Path],
+) -> Catalogue:
+    """Return the catalogue; profiles that cannot be had are noted as faults.
+
+    `folder` is where relative profile paths begin, `profile_files` says where some of them are kept
+    instead.
+    """
+    catalogue = Catalogue(site=site, opaque=set(left_out))
+    for each in site.inputs:
+        catalogue.inputs.setdefault(each.id, each)
+    for index, device in enumerate(site.devices):
+        path: KeyPath = ("devices", index)
+        measured = _measured(device, path, catalogue, findings, folder, profile_files)
+        catalogue.by_device[device.id] = measured
+        for item in measured:
+            catalogue.measured.setdefault(item.point, item)
+    return catalogue
+
+
+def _measured(
+    device: DeviceModel,
+    path: KeyPath,
+    catalogue: Catalogue,
+    findings: Findings,
+    folder: Path,
+    profile_files: Mapping[str, Path],
+) -> list[Measured]:
+    found: list[Measured] = []
+    known: dict[str, QuantitySpec] = {}
+    if device.profile is not None:
+        try:
+            profile = load_profile(_where(device.profile, folder, profile_files, catalogue))
+        except ProfileError as error:
+            message = str(error)
+            if not _is_path(device.profile) and device.profile not in list_profiles():
+                message = (
+                    f"no profile '{device.profile}'{did_you_mean(device.profile, list_profiles())}"
+                )
+            findings.fault((*path, "profile"), message)
+            catalogue.opaque.add(device.id)
+            return []
+        catalogue.profiles[device.id] = profile
+        if profile.unverified:
+            findings.warn(
+                (*path, "profile"),
+                f"nobody has confirmed '{device.profile}' on the device itself: compare each value "
+                "with the device's own display",
+            )
+        known = {quantity.name: quantity for quantity in profile.quantities}
+    for name in device.points:
+        if name not in known:
+            hint = did_you_mean(name, known) if known else "; name it under `quantities`"
+            findings.fault((*path, "points", name), f"no such quantity{hint}", at_key=True)
+    for name, quantity in known.items():
+        settings = device.points.get(name, PointModel())
+        if isinstance(settings, PointModel):
+            at: KeyPath = (*path, "points", name)
+            spec = _adjusted(quantity, settings, at, findings)
+            point = f"{device.id}.{name}"
+            found.append(Measured(point=point, quantity=spec, settings=settings, path=at))
+    for index, own in enumerate(device.quantities):
+        at = (*path, "quantities", index)
+        _check_quantity(own, at, findings)
+        spec = _adjusted(_quantity(own), own, at, findings)
+        found.append(
+            Measured(point=f"{device.id}.{own.name}", quantity=spec, settings=own, path=at)
+        )
+    return found
+
+
+def _is_path(profile: str) -> bool:
+    return "/" in profile or profile.endswith((".yaml", ".yml"))
+
+
+def _where(
+    profile: str, folder: Path, profile_files: Mapping[str, Path], catalogue: Catalogue
+) -> str | Path:
+    if not _is_path(profile):
+        return profile
+    path = profile_files.get(profile, folder / profile)
+    catalogue.profile_files[profile] = path
+    return path
+
+
+def _adjusted(
+    quantity: QuantitySpec, settings: PointModel, path: KeyPath, findings: Findings
+) -> QuantitySpec:
+    """Return a quantity with the site's own range, loop and poll class."""
+    if settings.valid is not None:
+        low, high = settings.valid.min, settings.valid.max
+        if low is not None and high is not None and low >= high:
+            findings.fault((*path, "valid"), "min must be below max")
+        quantity = replace(quantity, valid_min=low, valid_max=high)
+    if settings.loop is not None:
+        if settings.loop.low == settings.loop.high:
+            findings.fault((*path, "loop"), "low and high must differ")
+        quantity = replace(quantity, loop=LoopSpec(low=settings.loop.low, high=settings.loop.high))
+    if settings.poll is not None:
+        quantity = replace(quantity, poll_class=settings.poll)
+    return quantity
+
+
+def _check_quantity(own: QuantityModel, path: KeyPath, findings: Findings) -> None:
+    is_bit_area = own.area in (Area.COIL, Area.DISCRETE)
+    if is_bit_area != (own.type is DataType.BOOL):
+        right = "bool" if is_bit_area else "u16, s16, f32, bits, ..."
+        findings.fault((*path, "type"), f"area {own.area} holds {right}, not {own.type}")
+    if own.type is DataType.BITS and own.bit + own.bit_count > 16:
+        findings.fault((*path, "bit"), "the field reaches beyond bit 15")
+    width = WIDTH.get(own.type, own.length)
+    if own.address + width > 65536:
+        findings.fault((*path, "address"), "reaches beyond address 65535")
+
+
+WIDTH: Mapping[DataType, int] = {
+    DataType.BOOL: 1,
+    DataType.U16: 1,
+    DataType.S16: 1,
+    DataType.BITS: 1,
+    DataType.BCD16: 1,
+    DataType.U32: 2,
+    DataType.S32: 2,
+    DataType.F32: 2,
+    DataType.BCD32: 2,
+    DataType.U64: 4,
+    DataType.S64: 4,
+    DataType.F64: 4,
+}
+"""Registers (or bits) of each type; a string has its own length."""
+
+
+def _quantity(own: QuantityModel) -> QuantitySpec:
+    return QuantitySpec(
+        name=own.name,
+        area=own.area,
+        address=own.address,
+        type=own.type,
+        unit=own.unit,
+        kind=own.kind,
+        word_order=own.word_order,
+        byte_order=own.byte_order,
+        scale=own.scale,
+        offset=own.offset,
+        bit=own.bit,
+        bit_count=own.bit_count,
+        length=own.length,
+        sentinels=own.sentinels,
+        enum=dict(own.enum),
+    )

@@ -1,0 +1,280 @@
+"""What can be wrong with what is watched and what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.config.catalogue import Catalogue, Findings
+from agent.config.faults import KeyPath, did_you_mean
+from agent.config.model_rules import (
+    AboveModel,
+    AllModel,
+    AnyModel,
+    BelowModel,
+    ConditionModel,
+    ContactModel,
+    LinkageModel,
+    RuleModel,
+    StaleModel,
+)
+from agent.config.model_wires import OutputModel
+from agent.core.spec import AlarmClass, OutputKind, PointKind
+from drivers.modbus.spec import Area
+
+LATCHED = frozenset({AlarmClass.FIRE, AlarmClass.GAS})
+"""Classes that stay until a person resets (design section 5)."""
+
+_CUTS = frozenset({OutputKind.CUT_OFF, OutputKind.VALVE})
+"""Outputs that stop equipment: GB 50116 4.1.6 asks for two independent signals."""
+
+_MUST_BE_WATCHED = frozenset(
+    {PointKind.SMOKE, PointKind.HEAT, PointKind.CALL_POINT, PointKind.GAS, PointKind.LEAK}
+)
+
+Leaf = AboveModel | BelowModel | ContactModel | StaleModel
+
+
+def check_rules(catalogue: Catalogue, findings: Findings) -> None:
+    """Note every fault of rules and linkage."""
+    for index, rule in enumerate(catalogue.site.rules):
+        _check_rule(rule, ("rules", index), catalogue, findings)
+    for index, link in enumerate(catalogue.site.linkage):
+        _check_linkage(link, ("linkage", index), catalogue, findings)
+    _check_opt_outs(catalogue, findings)
+    _check_unwatched(catalogue, findings)
+    _check_unused(catalogue, findings)
+
+
+def leaves(condition: ConditionModel, path: KeyPath = ()) -> Iterator[tuple[Leaf, KeyPath]]:
+    """Yield each single comparison of a condition with its path below `path`."""
+    if isinstance(condition, AllModel):
+        for index, part in enumerate(condition.all):
+            yield from leaves(part, (*path, "all", index))
+    elif isinstance(condition, AnyModel):
+        for index, part in enumerate(condition.any):
+            yield from leaves(part, (*path, "any", index))
+    else:
+        yield condition, path
+
+
+def matches(link: LinkageModel, rule: RuleModel, zone: str) -> bool:
+    """Return whether an alarm of a rule in a zone makes the outputs of a linkage active."""
+    return (
+        (not link.rules or rule.id in link.rules)
+        and (not link.classes or rule.alarm_class in link.classes)
+        and (not link.zones or zone in link.zones)
+    )
+
+
+def rule_zone(rule: RuleModel, catalogue: Catalogue) -> str:
+    """Return a rule's zone: its own, else that of the first point with one."""
+    if rule.zone is not None:
+        return rule.zone
+    zones = (catalogue.zone_of(leaf.point) for leaf, _ in leaves(rule.when))
+    return next((zone for zone in zones if zone), "")
+
+
+def _check_rule(rule: RuleModel, path: KeyPath, catalogue: Catalogue, findings: Findings) -> None:
+    if rule.alarm_class in LATCHED:
+        if rule.latch is False:
+            findings.fault(
+                (*path, "latch"),
+                f"class {rule.alarm_class} stays until a person resets; leave it out",
+            )
+        if rule.ack == "not-required":
+            findings.fault(
+                (*path, "ack"), f"class {rule.alarm_class} must be acknowledged; leave it out"
+            )
+    elif rule.latch and rule.ack == "not-required":
+        findings.fault(
+            (*path, "ack"), "a latched alarm is ended by a person, who acknowledges it first"
+        )
+    points = catalogue.points
+    for leaf, below in leaves(rule.when, (*path, "when")):
+        _check_leaf(leaf, below, rule, points, catalogue, findings)
+    for output in catalogue.site.outputs:
+        _check_loop(rule, path, output, catalogue, findings)
+
+
+def _check_leaf(
+    leaf: Leaf,
+    path: KeyPath,
+    rule: RuleModel,
+    points: set[str],
+    catalogue: Catalogue,
+    findings: Findings,
+) -> None:
+    point = leaf.point
+    if point not in points:
+        if point == rule.id:
+            findings.fault((*path, "point"), "a rule cannot watch itself; name a point")
+        elif any(point == each.id for each in catalogue.site.rules):
+            findings.fault((*path, "point"), f"'{point}' is a rule; a rule watches points")
+        elif not catalogue.is_opaque(point):
+            findings.fault((*path, "point"), f"no point '{point}'{did_you_mean(point, points)}")
+        return
+    is_contact = catalogue.is_contact(point)
+    measured = catalogue.measured.get(point)
+    is_number = measured is not None and measured.is_number
+    if isinstance(leaf, (AboveModel, BelowModel)) and not is_number:
+        key = "above" if isinstance(leaf, AboveModel) else "below"
+        kind = "a contact; use `is: active`" if is_contact else "a word; it cannot be compared"
+        findings.fault((*path, key), f"'{point}' is {kind}", at_key=True)
+    elif isinstance(leaf, ContactModel) and not is_contact:
+        findings.fault(
+            (*path, "is"), f"'{point}' is not a contact; use `above:` or `below:`", at_key=True
+        )
+    if (
+        point in catalogue.inputs
+        and catalogue.inputs[point].kind is PointKind.CALL_POINT
+        and rule.on_delay_s > 0
+    ):
+        findings.warn((*path, "point"), "a call point is pressed by a person: no on_delay_s is due")
+
+
+def _check_loop(
+    rule: RuleModel, path: KeyPath, output: OutputModel, catalogue: Catalogue, findings: Findings
+) -> None:
+    """A rule that switches what it watches feeds itself."""
+    zone = rule_zone(rule, catalogue)
+    links = [
+        link
+        for link in catalogue.site.linkage
+        if output.id in link.outputs and matches(link, rule, zone)
+    ]
+    if not links:
+        return
+    own = {f"{output.id}.health"}
+    for measured in catalogue.by_device.get(output.device or "", ()):
+        if measured.quantity.area is Area.COIL and measured.quantity.address == output.coil:
+            own.add(measured.point)
+    for leaf, below in leaves(rule.when, (*path, "when")):
+        if leaf.point in own:
+            findings.fault(
+                (*below, "point"),
+                f"the rule would switch what it watches: linkage '{links[0].id}' moves '{output.id}'",
+            )
+
+
+def _check_linkage(
+    link: LinkageModel, path: KeyPath, catalogue: Catalogue, findings: Findings
+) -> None:
+    site = catalogue.site
+    outputs = {output.id: output for output in site.outputs}
+    rules = {rule.id: rule for rule in site.rules}
+    for index, name in enumerate(link.outputs):
+        if name in outputs:
+            if outputs[name].kind is OutputKind.HEALTH:
+                findings.fault(
+                    (*path, "outputs", index), "a health output follows the agent, not alarms"
+                )
+        elif name not in catalogue.opaque:
+            findings.fault(
+                (*path, "outputs", index), f"no output '{name}'{did_you_mean(name, outputs)}"
+            )
+    for index, name in enumerate(link.rules):
+        if name not in rules and name not in catalogue.opaque and not _is_built_in(name, catalogue):
+            findings.fault((*path, "rules", index), f"no rule '{name}'{did_you_mean(name, rules)}")
+    if not (link.classes or link.zones or link.rules):
+        findings.fault((*path, "id"), "names no alarms; give classes, zones or rules")
+        return
+    matching = [rule for rule in site.rules if matches(link, rule, rule_zone(rule, catalogue))]
+    built_in_too = (
+        any(name.startswith("fault.") for name in link.rules)
+        or site.faults.alarm_class in link.classes
+        or AlarmClass.TECHNICAL in link.classes
+        or not (link.classes or link.rules)
+    )
+    if not matching and not built_in_too and not catalogue.opaque and not findings.faults:
+        findings.warn((*path, "id"), "no alarm can match all of this: its outputs never move")
+    if any(outputs[name].kind in _CUTS for name in link.outputs if name in outputs):
+        for rule in matching:
+            _check_two_signals(rule, link, path, catalogue, findings)
+
+
+def _is_built_in(rule: str, catalogue: Catalogue) -> bool:
+    watched = rule.removeprefix("fault.")
+    if watched == rule:
+        return False
+    sources = {*(each.id for each in catalogue.site.buses), *catalogue.by_device}
+    return watched in catalogue.points or watched in sources
+
+
+def _check_two_signals(
+    rule: RuleModel, link: LinkageModel, path: KeyPath, catalogue: Catalogue, findings: Findings
+) -> None:
+    """GB 50116 4.1.6: what cuts or starts equipment follows two independent signals."""
+    if rule.alarm_class not in LATCHED:
+        return
+    parts = rule.when.all if isinstance(rule.when, AllModel) else (rule.when,)
+    points = {leaf.point for part in parts for leaf, _ in leaves(part)}
+    if len(parts) < 2 or len(points) < 2:
+        findings.warn(
+            (*path, "id"),
+            f"'{rule.id}' cuts or starts equipment on one signal; GB 50116 4.1.6 asks for two",
+        )
+    elif len({_module(point, catalogue) for point in points}) == 1:
+        findings.warn(
+            (*path, "id"),
+            f"both signals of '{rule.id}' come from {_module(next(iter(points)), catalogue)}: one "
+            "fault takes both",
+        )
+
+
+def _module(point: str, catalogue: Catalogue) -> str:
+    """Return what a point's wire ends at."""
+    if point in catalogue.inputs:
+        return f"bus '{catalogue.inputs[point].bus}'"
+    for device, items in catalogue.by_device.items():
+        if any(item.point == point for item in items):
+            return f"device '{device}'"
+    return "the box"
+
+
+def _watched(catalogue: Catalogue) -> dict[str, AlarmClass]:
+    """Return each point a rule watches, with the most urgent class that does."""
+    found: dict[str, AlarmClass] = {}
+    for rule in catalogue.site.rules:
+        for leaf, _ in leaves(rule.when):
+            known = found.get(leaf.point)
+            if known is None or rule.alarm_class.rank < known.rank:
+                found[leaf.point] = rule.alarm_class
+    return found
+
+
+def _check_opt_outs(catalogue: Catalogue, findings: Findings) -> None:
+    watched = _watched(catalogue)
+
+    def look(point: str, path: KeyPath) -> None:
+        if watched.get(point) in LATCHED:
+            findings.fault(
+                (*path, "fault"),
+                "a rule of class fire or gas watches it: its silence must be a fault",
+            )
+
+    for index, each in enumerate(catalogue.site.inputs):
+        if each.fault == "off":
+            look(each.id, ("inputs", index))
+    for measured in catalogue.measured.values():
+        if measured.settings.fault == "off":
+            look(measured.point, measured.path)
+
+
+def _check_unwatched(catalogue: Catalogue, findings: Findings) -> None:
+    if findings.faults or catalogue.opaque:
+        return  # the rule that watches it may be the broken one
+    watched = _watched(catalogue)
+    for index, each in enumerate(catalogue.site.inputs):
+        if each.kind in _MUST_BE_WATCHED and each.id not in watched:
+            findings.warn(
+                ("inputs", index, "id"), "no rule watches it: it can never raise an alarm"
+            )
+
+
+def _check_unused(catalogue: Catalogue, findings: Findings) -> None:
+    used = {name for link in catalogue.site.linkage for name in link.outputs}
+    if findings.faults or catalogue.opaque:
+        return
+    for index, output in enumerate(catalogue.site.outputs):
+        if output.id not in used and output.kind is not OutputKind.HEALTH:
+            findings.warn(("outputs", index, "id"), "no linkage names it: it never moves")
