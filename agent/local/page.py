@@ -44,50 +44,61 @@ class Answer:
 
 def full_page(view: AgentView, words: Words, form: Form | None, answer: Answer | None) -> str:
     """Return the whole page."""
-    body = join(
-        _answer(answer, words),
-        tag("div", live_part(view, words, can_command=form is not None), id="live"),
-    )
-    return _document(words, f"{view.site.site} / {view.site.box}", _toolbar(form, words), body)
+    first, rest = _live(view, words, can_command=form is not None)
+    place = f"{view.site.site} / {view.site.box}"
+    return _document(words, place, _answer(answer, words), first, _toolbar(form, words), rest)
 
 
 def silent_page(words: Words, answer: Answer | None = None) -> str:
     """Return the page for when the agent does not answer: it claims nothing but that."""
-    body = join(_answer(answer, words), tag("div", silent_part(words), id="live"))
-    return _document(words, "", None, body)
+    return _document(words, "", _answer(answer, words), silent_part(words))
 
 
 def silent_part(words: Words) -> Html:
-    """Return what stands in place of the live part while the agent does not answer."""
-    return tag("section", tag("p", words("page.silent")), class_="banner blind", role="alert")
+    """Return what stands in place of the live parts while the agent does not answer."""
+    told = tag("section", tag("h2", words("page.silent")), class_="banner blind", role="alert")
+    return join(tag("div", told, id="first", class_="live"), tag("div", id="rest", class_="live"))
 
 
 def live_part(view: AgentView, words: Words, *, can_command: bool) -> Html:
-    """Return everything that changes by itself."""
+    """Return everything that changes by itself: what is urgent, and the rest."""
+    return join(_live(view, words, can_command=can_command))
+
+
+def _live(view: AgentView, words: Words, *, can_command: bool) -> tuple[Html, Html]:
     summary = summarise(view)
-    return join(
+    first = tag(
+        "div",
         _banner(view, summary, words),
         _not_ready(view, words),
         alarms_section(view, summary, words, can_command=can_command),
+        id="first",
+        class_="live",
+    )
+    rest = tag(
+        "div",
         outputs_section(view, words),
         points_section(view, words),
         buses_section(view, words),
         uplinks_section(view, words),
         outbox_section(view, words),
         tag("p", f"{words('page.clock')} {clock_text(view.at, words)}", class_="note"),
+        id="rest",
+        class_="live",
     )
+    return first, rest
 
 
 def _banner(view: AgentView, summary: Summary, words: Words) -> Html:
     if (oldest := summary.oldest) is not None:
         each = oldest.alarm_class
         age = age_s(oldest.since, view.at)
+        ago = "" if age is None else f" ({words('page.ago').format(age_text(age, words))})"
         kind = f"banner {each}" + (" unacked" if summary.unacked else "")
         counts = [
             f"{len(summary.standing)} {words('page.standing')}",
             f"{summary.unacked} {words('page.unacked')}" if summary.unacked else "",
-            f"{words('page.oldest')} {clock_text(oldest.since, words)}",
-            f"({age_text(age, words)} {words('page.ago')})" if age is not None else "",
+            f"{words('page.oldest')} {clock_text(oldest.since, words)}{ago}",
         ]
         return tag(
             "section",
@@ -168,7 +179,7 @@ def _toolbar(form: Form | None, words: Words) -> Html:
     )
 
 
-def _document(words: Words, place: str, toolbar: Html | None, body: Html) -> str:
+def _document(words: Words, place: str, *body: Html | None) -> str:
     lang = words.lang
     other = Lang.EN if lang is Lang.ZH else Lang.ZH
     title = words("page.title") + (f" · {place}" if place else "")
@@ -188,6 +199,6 @@ def _document(words: Words, place: str, toolbar: Html | None, body: Html) -> str
     header = tag("header", tag("h1", title), switch)
     supplement = tag("p", words("page.supplement"), class_="supplement")
     lost = tag("p", words("page.lost"), " ", tag("time"), id="lost", hidden=True, role="alert")
-    main = tag("main", lost, body, toolbar)
+    main = tag("main", lost, *body)
     html = tag("html", head, tag("body", header, supplement, main), lang=lang)
     return f"<!doctype html>{html}"

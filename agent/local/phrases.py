@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from agent.core.spec import PointKind, PointSpec
 from agent.local.terms import Lang, Words
@@ -13,6 +14,9 @@ _UNITS = {
     Lang.EN: ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s")),
     Lang.ZH: ((86400.0, "天"), (3600.0, "小时"), (60.0, "分"), (1.0, "秒")),
 }
+
+SHOWN_UNITS = MappingProxyType({"degC": "°C", "%RH": "% RH", "%LEL": "% LEL", "m3/h": "m³/h"})
+"""Units that people write otherwise than the wire does."""
 
 
 def age_text(seconds: float | None, words: Words) -> str:
@@ -49,6 +53,7 @@ def value_text(value: Value, unit: str, spec: PointSpec | None, words: Words) ->
         if spec is not None and spec.kind is PointKind.ONLINE:
             return words("switch.online" if value else "switch.offline")
         return words("switch.active" if value else "switch.inactive")
+    unit = SHOWN_UNITS.get(unit, unit)
     number = f"{value:.6g}" if isinstance(value, float) else str(value)
     return f"{number} {unit}".strip()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.core.effects import AlarmState, AlarmView, CommandName
-from agent.core.spec import Label, PointSpec
+from agent.core.spec import Label, PointKind, PointSpec
 from agent.local.markup import Child, Html, tag
 from agent.local.phrases import age_text, bytes_text, clock_text, value_text, wall_text
 from agent.local.summary import Summary, age_s, quality_of, reading_age_s
@@ -242,9 +242,11 @@ def _point_value(point: PointView, quality: Quality | None, words: Words) -> lis
     """Return the value; struck out when it is no longer one, never a blank and never a 0."""
     reading, spec = point.reading, point.spec
     if reading is not None and reading.value is not None and quality in _USABLE:
-        return [tag("b", value_text(reading.value, reading.unit or spec.unit, spec, words))]
+        said = value_text(reading.value, reading.unit or spec.unit, spec, words)
+        is_offline = spec.kind is PointKind.ONLINE and reading.value is False
+        return [tag("strong", said, class_="badge doubt" if is_offline else None)]
     last = point.last_good
-    if last is None and reading is not None and reading.is_known:
+    if last is None and quality is Quality.STALE and reading is not None and reading.is_known:
         last = reading
     if last is not None and last.value is not None:
         struck = value_text(last.value, last.unit or spec.unit, spec, words)
@@ -281,13 +283,16 @@ def _online(is_online: bool, words: Words, reason: str = "") -> Child:
     return tag("strong", said, class_="badge doubt")
 
 
+_LATCHED = frozenset({AlarmState.LATCHED_UNACKED, AlarmState.LATCHED_ACKED})
+
+
 def _buttons(alarm: AlarmView, words: Words) -> list[Child]:
     if alarm.state is AlarmState.NORMAL:
         return []
     wanted = [] if alarm.state.is_acked else [CommandName.ACK]
     if not alarm.is_silenced:
         wanted.append(CommandName.SILENCE)
-    if alarm.is_latched or not alarm.state.is_active:
+    if alarm.is_latched or alarm.state in _LATCHED:
         wanted.append(CommandName.RESET)
     return [
         tag(

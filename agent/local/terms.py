@@ -147,7 +147,7 @@ TERMS: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         "page.standing": ("standing", "项报警"),
         "page.unacked": ("not acknowledged", "项未确认"),
         "page.oldest": ("oldest", "最早"),
-        "page.ago": ("ago", "前"),
+        "page.ago": ("{} ago", "{}前"),
         "page.alarms": ("Alarms", "报警"),
         "page.points": ("Points", "监测点"),
         "page.outputs": ("Outputs", "输出"),

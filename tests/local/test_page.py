@@ -113,8 +113,8 @@ def test_a_value_that_is_none_is_struck_out_with_its_age_and_never_a_zero() -> N
     assert "1 min 35 s" in row
     assert "<s>no value</s>" in row_of(part, "leak.rope")
     assert "never heard" in row_of(part, "new.sensor")
-    assert "<s>20 degC</s>" in row_of(part, "old.temperature")
-    assert "<b>" not in row_of(part, "broken.ratio")
+    assert "<s>20 °C</s>" in row_of(part, "old.temperature")
+    assert "nan" not in row_of(part, "broken.ratio")
 
 
 def row_of(part: str, name: str) -> str:

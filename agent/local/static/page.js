@@ -1,9 +1,8 @@
 "use strict";
-// Keeps the live part fresh. The server renders; this fetches the part again when the stream says
+// Keeps the live parts fresh. The server renders; this fetches them again when the stream says
 // that something changed, and every five seconds for the ages. If nothing comes, the page says so.
 const FRESH_MS = 5000;
 const LOST_MS = 12000;
-const live = document.getElementById("live");
 const lost = document.getElementById("lost");
 const lang = document.documentElement.lang;
 let heardAt = Date.now();
@@ -31,7 +30,11 @@ async function refresh() {
     const part = await answer.text();
     if (answer.headers.get("X-Plantroom-Part") === "live") {
       const focused = document.activeElement && document.activeElement.id;
-      live.innerHTML = part;
+      const box = document.createElement("template");
+      box.innerHTML = part;
+      for (const fresh of Array.from(box.content.children)) {
+        document.getElementById(fresh.id)?.replaceWith(fresh);
+      }
       if (focused) { document.getElementById(focused)?.focus(); }
       heardAt = Date.now();
     }
