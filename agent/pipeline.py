@@ -117,6 +117,7 @@ class Pipeline:
         self._writer = writer
         self._save_snapshot = save_snapshot
         self._beat = beat
+        self._round = asyncio.Event()
         self._unsaved: LogPosition | None = None
         self._dropped_told = 0
         self._is_overflowing = False
@@ -143,6 +144,16 @@ class Pipeline:
     def start(self) -> None:
         """Give every output its first state and arm the rules."""
         self._carry_out(self._engine.start(self._clock.stamp()))
+
+    async def next_round(self) -> None:
+        """Return after the next round of judging."""
+        self._round.clear()
+        await self._round.wait()
+
+    def drain(self) -> None:
+        """Judge all that waits, now: the buses have ended."""
+        while self._inbox:
+            self._work()
 
     async def run(self) -> None:
         """Judge what arrives until cancelled. An error here is a bug and ends the process."""
@@ -176,6 +187,7 @@ class Pipeline:
             self._save_snapshot(self._engine.snapshot(self._unsaved))
             self._unsaved = None
         self._watch_overflow()
+        self._round.set()
 
     def _watch_overflow(self) -> None:
         """A dropped reading is a fault somebody must hear of; it ends when the queue has been emptied."""

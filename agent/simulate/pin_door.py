@@ -8,20 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Protocol
+
+from agent.simulate.pins import MovablePins
 
 _LINE_LIMIT = 256
 _IDLE_S = 600.0
-
-
-class MovablePins(Protocol):
-    """Pins without a chip (drivers.gpio.pins has them)."""
-
-    def drive(self, pin: int, high: bool) -> None:
-        """Put a level on an input, as the wire would."""
-
-    def level(self, pin: int) -> bool:
-        """Return the level of a pin."""
 
 
 def answer(pins: MovablePins, line: str) -> str:

@@ -1,0 +1,188 @@
+"""What duty staff type: status, alarms, ack, silence, reset. All of it over the agent's socket."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from agent.cli.codes import Exit
+from agent.cli.places import socket_path
+from agent.local.client import AgentClient, AgentUnreachable
+
+SocketOption = Annotated[
+    Path | None,
+    typer.Option("--socket", help="The agent's Unix socket.", envvar="PLANTROOM_SOCKET"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+ActorOption = Annotated[
+    str, typer.Option("--actor", help="Who asks; stands in the event.", show_default="login name")
+]
+TargetArgument = Annotated[str, typer.Argument(help="The alarm's rule id.")]
+
+_STYLES = {"fire": "bold red", "gas": "bold red", "supervisory": "yellow", "fault": "yellow"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(help="What the agent is and how it does.")(status)
+    app.command(help="Every alarm that is not at rest.")(alarms)
+    app.command(help="Say that a person has seen an alarm. Buzzers stop, sirens go on.")(ack)
+    app.command(help="Stop the sirens of an alarm until the next one.")(silence)
+    app.command(help="End a latched alarm whose cause is gone and that was acknowledged.")(reset)
+
+
+def status(socket: SocketOption = None, as_json: JsonOption = False) -> None:
+    """Print the status; exit 1 when something is not in order."""
+    body = _get("/api/v1/status", socket)
+    if as_json:
+        typer.echo(json.dumps(body, ensure_ascii=False))
+    else:
+        _print_status(body)
+    is_well = body["ready"] and not sum(body["alarms"]["standing"].values())
+    raise typer.Exit(Exit.GOOD if is_well else Exit.BAD)
+
+
+def alarms(socket: SocketOption = None, as_json: JsonOption = False) -> None:
+    """Print the alarms; exit 1 when there is one."""
+    body = _get("/api/v1/alarms", socket)
+    if as_json:
+        typer.echo(json.dumps(body, ensure_ascii=False))
+    elif not body["alarms"]:
+        typer.echo(f"No alarms ({body['rules']} rules watched).")
+    else:
+        table = Table("class", "alarm", "state", "value", "zone", "acknowledged by", box=None)
+        for alarm in body["alarms"]:
+            table.add_row(
+                f"[{_STYLES.get(alarm['class'], '')}]{alarm['class']}[/]"
+                if alarm["class"] in _STYLES
+                else alarm["class"],
+                alarm["rule"],
+                _state_words(alarm),
+                _value_words(alarm),
+                alarm["zone"],
+                alarm["actor"],
+            )
+        Console().print(table)
+    raise typer.Exit(Exit.BAD if sum(body["standing"].values()) else Exit.GOOD)
+
+
+def ack(
+    target: TargetArgument,
+    actor: ActorOption = "",
+    socket: SocketOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Acknowledge an alarm."""
+    _command({"name": "ack", "target": target, "actor": actor}, socket, as_json)
+
+
+def silence(
+    target: TargetArgument,
+    actor: ActorOption = "",
+    socket: SocketOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Silence an alarm's sounders."""
+    _command({"name": "silence", "target": target, "actor": actor}, socket, as_json)
+
+
+def reset(
+    target: TargetArgument,
+    code: Annotated[
+        str, typer.Option("--code", help="What it was: real, false, test or maintenance.")
+    ],
+    reason: Annotated[
+        str, typer.Option("--reason", help="With --code false: what caused it.")
+    ] = "",
+    actor: ActorOption = "",
+    socket: SocketOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Reset a latched alarm."""
+    fields = {"name": "reset", "target": target, "actor": actor, "code": code, "reason": reason}
+    _command(fields, socket, as_json)
+
+
+def _command(fields: dict[str, str], socket: Path | None, as_json: bool) -> None:
+    fields["actor"] = fields["actor"] or getpass.getuser()
+
+    async def send() -> dict[str, Any]:
+        async with AgentClient(socket_path(socket)) as client:
+            return await client.command(fields)
+
+    outcome = _reach(send())
+    if as_json:
+        typer.echo(json.dumps(outcome, ensure_ascii=False))
+    elif outcome["ok"]:
+        typer.echo(outcome["message"])
+    else:
+        typer.echo(f"Refused ({outcome['code']}): {outcome['message']}", err=True)
+    raise typer.Exit(Exit.GOOD if outcome["ok"] else Exit.BAD)
+
+
+def _get(path: str, socket: Path | None) -> dict[str, Any]:
+    async def ask() -> dict[str, Any]:
+        async with AgentClient(socket_path(socket)) as client:
+            return await client.get(path)
+
+    return _reach(ask())
+
+
+def _reach(asking: Any) -> dict[str, Any]:  # noqa: ANN401 - a coroutine of whatever kind
+    try:
+        answer: dict[str, Any] = asyncio.run(asking)
+    except AgentUnreachable as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(Exit.UNREACHABLE) from error
+    if "error" in answer or answer.get("code") in ("agent_silent", "agent_failed"):
+        typer.echo(answer.get("message", "the agent does not answer"), err=True)
+        raise typer.Exit(Exit.UNREACHABLE)
+    return answer
+
+
+def _print_status(body: dict[str, Any]) -> None:
+    console = Console()
+    ready = "ready" if body["ready"] else f"[yellow]not ready: {'; '.join(body['not_ready'])}[/]"
+    console.print(
+        f"[bold]{body['site']} / {body['box']}[/]  plantroom {body['version']}  {ready}",
+        highlight=False,
+    )
+    standing = {name: count for name, count in body["alarms"]["standing"].items() if count}
+    words = ", ".join(f"{count} {name}" for name, count in standing.items()) or "none"
+    console.print(f"alarms   {words}", highlight=False)
+    for bus in body["buses"]:
+        off = [device["device"] for device in bus["devices"] if not device["online"]]
+        state = "answers" if bus["online"] else "[yellow]does not answer[/]"
+        silent = f", [yellow]silent: {', '.join(off)}[/]" if off else ""
+        console.print(f"bus      {bus['bus']} ({bus['kind']}) {state}{silent}", highlight=False)
+    for uplink in body["uplinks"]:
+        state = "connected" if uplink["connected"] else f"[yellow]away: {uplink['reason']}[/]"
+        console.print(f"uplink   {uplink['uplink']} {uplink['broker']} {state}", highlight=False)
+    outbox = body["outbox"]
+    if outbox is not None:
+        state = "writable" if outbox["writable"] else f"[yellow]{outbox['fault']}[/]"
+        unsent = sum(outbox["unsent"].values())
+        console.print(f"outbox   {state}, {unsent} records unsent", highlight=False)
+
+
+def _state_words(alarm: dict[str, Any]) -> str:
+    words = [alarm["state"].replace("_", ", ")]
+    words += [flag for flag in ("pending", "unknown", "suppressed", "silenced") if alarm[flag]]
+    return ", ".join(words)
+
+
+def _value_words(alarm: dict[str, Any]) -> str:
+    if alarm["value"] is None:
+        return alarm["quality"] or ""
+    if isinstance(alarm["value"], bool):
+        return "on" if alarm["value"] else "off"
+    value = alarm["value"]
+    number = f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    return f"{number} {alarm['unit']}".strip()

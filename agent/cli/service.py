@@ -1,0 +1,205 @@
+"""`plantroom run`: the service. Standard library only on its way in (agent.cli)."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from agent.app.running import run_agent
+from agent.app.wiring import Agent
+from agent.cli.codes import Exit
+from agent.cli.overrides import NotAnOverride, read_overrides
+from agent.cli.places import config_path, credentials_dir, data_dir, run_dir
+from agent.config.faults import ConfigError
+from agent.config.last_good import keep, load_or_last_good
+from agent.config.load import LoadedSite, load_site
+from agent.simulate.pin_door import serve_pins
+from agent.supervise import HardDeadline
+from agent.systemd.journal import logging_to_journal
+from agent.systemd.notify import Notifier
+from drivers.clock import SystemClock
+from drivers.gpio.pins import MockPins, OpenPins, open_factory
+from drivers.gpio.spec import GpioBusSpec
+
+_log = logging.getLogger(__name__)
+
+STOP_LIMIT_S = 5.0
+"""A stop takes no longer, whatever hangs (design section 3)."""
+
+
+def serve(words: Sequence[str]) -> int:
+    """Run the agent until SIGTERM or SIGINT; return the exit code."""
+    options = _parse(words)
+    try:
+        sets = read_overrides(options.sets)
+    except NotAnOverride as error:
+        print(error, file=sys.stderr)  # noqa: T201 - nothing is set up yet
+        return Exit.USAGE
+    with logging_to_journal(level=logging.DEBUG if options.debug else logging.INFO):
+        try:
+            site, fault = load_or_last_good(
+                config_path(options.config),
+                sets=sets,
+                data_dir=data_dir(options.data),
+                run_dir=run_dir(options.run_dir),
+                env=os.environ,
+                credentials_dir=credentials_dir(),
+            )
+        except ConfigError as error:
+            for each in error.faults:
+                print(each, file=sys.stderr)  # noqa: T201 - the installer reads this
+            print("no usable configuration; see above", file=sys.stderr)  # noqa: T201
+            return Exit.CONFIGURATION
+        deadline = HardDeadline(STOP_LIMIT_S)
+        service = _Service(site, fault or "", options, sets, deadline)
+        try:
+            asyncio.run(service.run())
+        except Exception:  # noqa: BLE001 - whatever it was ends the process; systemd starts it anew
+            _log.critical("the agent failed", exc_info=True)
+            deadline.arm()
+            return Exit.BAD
+    return Exit.GOOD
+
+
+class _Service:
+    """The process: signals, and one agent after another when the configuration is reloaded."""
+
+    def __init__(
+        self,
+        site: LoadedSite,
+        fault: str,
+        options: argparse.Namespace,
+        sets: Mapping[str, str],
+        deadline: HardDeadline,
+    ) -> None:
+        self._site = site
+        self._fault = fault
+        self._options = options
+        self._sets = sets
+        self._deadline = deadline
+        self._clock = SystemClock()
+        self._notifier = Notifier.from_environment()
+        self._is_ending = False
+        self._stop = asyncio.Event()
+        self._hang_up = asyncio.Event()
+        self._agent: Agent | None = None
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up.set)
+        async with asyncio.TaskGroup() as tasks:
+            helpers = [tasks.create_task(self._reload_on_hang_up(), name="reload")]
+            open_chip = _open_real_chip
+            if self._options.pin_door is not None:
+                pins = MockPins()
+                open_chip = partial(_open_mock_chip, pins)
+                door = serve_pins(pins, self._options.pin_door)
+                helpers.append(tasks.create_task(door, name="pin door"))
+            while not self._is_ending:
+                self._stop.clear()
+                await run_agent(
+                    self._site,
+                    clock=self._clock,
+                    open_chip=open_chip,
+                    notifier=self._notifier,
+                    stop=self._stop,
+                    config_fault=self._fault,
+                    on_ready=self._meet,
+                )
+            for task in helpers:
+                task.cancel()
+
+    def _meet(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def _end(self) -> None:
+        self._deadline.arm()
+        self._is_ending = True
+        self._stop.set()
+
+    async def _reload_on_hang_up(self) -> None:
+        """SIGHUP: take the new configuration if it is good, keep the old one and say so if it is not."""
+        while True:
+            await self._hang_up.wait()
+            self._hang_up.clear()
+            self._notifier.reloading(self._clock)
+            try:
+                site = await asyncio.to_thread(_load_again, self._options, self._sets)
+            except ConfigError as error:
+                _log.error("reload refused, the old configuration goes on: %s", error)
+                if self._agent is not None:
+                    self._agent.tell_config(str(error))
+                self._notifier.ready("reload refused, the old configuration goes on")
+                continue
+            self._fault = ""
+            if site.config_hash == self._site.config_hash:
+                _log.info("reload: nothing has changed")
+                if self._agent is not None:
+                    self._agent.tell_config("")
+                self._notifier.ready()
+                continue
+            _log.info("reload: starting anew with the new configuration")
+            self._site = site
+            self._stop.set()
+
+
+def _load_again(options: argparse.Namespace, sets: Mapping[str, str]) -> LoadedSite:
+    site = load_site(
+        config_path(options.config),
+        sets=sets,
+        data_dir=data_dir(options.data),
+        run_dir=run_dir(options.run_dir),
+        env=os.environ,
+        credentials_dir=credentials_dir(),
+    )
+    try:
+        keep(site)
+    except OSError as error:
+        _log.warning("the configuration could not be kept as the last good one: %s", error)
+    return site
+
+
+def _open_real_chip(spec: GpioBusSpec) -> OpenPins:
+    return partial(open_factory, "lgpio", spec.chip)
+
+
+def _open_mock_chip(pins: MockPins, _: GpioBusSpec) -> OpenPins:
+    return pins.open
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="plantroom run",
+        description="Run the agent from a site file until SIGTERM. SIGHUP reloads the file.",
+    )
+    parser.add_argument(
+        "-c", "--config", type=Path, help="site file (default /etc/plantroom/site.yaml)"
+    )
+    parser.add_argument("--data", type=Path, help="where records are kept")
+    parser.add_argument("--run-dir", type=Path, help="where the socket is made")
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="override one value of the file: buses.rs485.port=/dev/ttyAMA2",
+    )
+    parser.add_argument(
+        "--pin-door",
+        type=Path,
+        metavar="SOCKET",
+        help="no GPIO chip: mock pins that another program moves through this Unix socket",
+    )
+    parser.add_argument("--debug", action="store_true", help="log every poll")
+    return parser.parse_args(words)

@@ -1,0 +1,74 @@
+"""How the command line talks to a running agent: HTTP over its Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+ANSWER_S = 5.0
+"""How long an answer may take; the agent's own limit for its loop is shorter (agent.local.bridge)."""
+
+
+class AgentUnreachable(Exception):
+    """No agent answers on the socket."""
+
+
+class AgentClient:
+    """One conversation with the agent behind a Unix socket; an async context manager."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> AgentClient:
+        self._session = aiohttp.ClientSession(
+            "http://plantroom",
+            connector=aiohttp.UnixConnector(path=str(self._socket)),
+            timeout=aiohttp.ClientTimeout(total=ANSWER_S),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """Return the JSON object at `path`.
+
+        Raises:
+            AgentUnreachable: nobody answers, or not with an object.
+        """
+        return (await self._ask("GET", path, None))[1]
+
+    async def command(self, fields: dict[str, str]) -> dict[str, Any]:
+        """Send a person's command (`name`, `target`, `actor`, `code`, `reason`) and return its outcome.
+
+        Raises:
+            AgentUnreachable: nobody answers; whether the command was carried out is not known.
+        """
+        return (await self._ask("POST", "/api/v1/commands", fields))[1]
+
+    async def _ask(
+        self, method: str, path: str, body: dict[str, str] | None
+    ) -> tuple[int, dict[str, Any]]:
+        if self._session is None:
+            raise RuntimeError("enter the client first")
+        try:
+            async with (
+                asyncio.timeout(ANSWER_S),
+                self._session.request(method, path, json=body) as response,
+            ):
+                answer = json.loads(await response.text())
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise AgentUnreachable(
+                f"no agent answers on {self._socket} ({type(error).__name__}); is it running, and may "
+                "you use its socket?"
+            ) from error
+        if not isinstance(answer, dict):
+            raise AgentUnreachable(f"{self._socket} does not speak like an agent")
+        return response.status, answer
