@@ -86,7 +86,9 @@ class Alarm:
         self.scheduled_s = inf
         """Kept by agent.core.agenda."""
         self.parents: tuple[Alarm, ...] = ()
+        """Every rule above it in the fault hierarchy, near and far."""
         self.children: tuple[Alarm, ...] = ()
+        """Every rule below it, upper ones first."""
         self.order = (0, spec.alarm_class.rank)
         """Looked at in this order when several fall due at once: parents first, then by class."""
 
@@ -99,19 +101,6 @@ class Alarm:
     def is_pending(self) -> bool:
         """Whether the on-delay runs, is frozen, or is over and waits for a parent fault to go."""
         return self.situation.phase is Phase.PENDING
-
-    @property
-    def is_hiding(self) -> bool:
-        """Whether rules under this one are suppressed: it is active, or would be but for a parent."""
-        if self.state.is_active:
-            return True
-        return (
-            self.is_suppressed
-            and self.is_pending
-            and self.deadline_s == inf
-            and self._left_s <= 0.0
-            and self.truth is True
-        )
 
     def is_over(self, at_s: float) -> bool:
         """Return whether the running delay is over at monotonic `at_s`."""

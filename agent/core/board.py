@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.core.agenda import Agenda
@@ -95,14 +95,14 @@ class Board:
     def merge(self, memory: AlarmMemory, cause: Cause, out: Gathering) -> None:
         """Take up a memory that came after the start, with its outputs and children."""
         alarm = self.alarms.get(memory.rule)
-        was_hiding = alarm is not None and alarm.is_hiding
+        was_active = alarm is not None and alarm.state.is_active
         alarm = self.recall(memory)
         self._end_removed(cause, out)
         if alarm is None:
             return
         self._set_outputs(alarm, cause, out)
         out.show(alarm)
-        self._spread(alarm, was_hiding, cause, out)
+        self._spread(alarm, was_active, cause, out)
         self._move(alarm, truth_given(alarm.truth), cause, out)
 
     def learn(self, alarm: Alarm, truth: Truth, cause: Cause, out: Gathering) -> None:
@@ -140,7 +140,7 @@ class Board:
         return ""
 
     def _move(self, alarm: Alarm, given: Given, cause: Cause, out: Gathering) -> None:
-        state, was_hiding, was_pending = alarm.state, alarm.is_hiding, alarm.is_pending
+        state, was_pending = alarm.state, alarm.is_pending
         alarm.take(given, cause.at_s)
         while alarm.is_over(cause.at_s):
             alarm.take(_over(alarm), cause.at_s)  # a delay of none is over at once
@@ -149,7 +149,7 @@ class Board:
             out.show(alarm)
         if alarm.state is not state:
             self._tell(alarm, state, cause, out)
-        self._spread(alarm, was_hiding, cause, out)
+        self._spread(alarm, state.is_active, cause, out)
 
     def _tell(self, alarm: Alarm, before: AlarmState, cause: Cause, out: Gathering) -> None:
         """Record a change of state and bring everything that hangs on it up to date."""
@@ -188,15 +188,14 @@ class Board:
         out.record(self._event(alarm, EventKind.SILENCE, *names, cause))
         out.show(alarm)
 
-    def _spread(self, alarm: Alarm, was_hiding: bool, cause: Cause, out: Gathering) -> None:
+    def _spread(self, alarm: Alarm, was_active: bool, cause: Cause, out: Gathering) -> None:
         """Suppress or release the rules under an alarm that began or ceased to hide them."""
-        if alarm.is_hiding is was_hiding:
+        if alarm.state.is_active is was_active:
             return
         for child in alarm.children:
-            is_suppressed = any(parent.is_hiding for parent in child.parents)
+            is_suppressed = any(parent.state.is_active for parent in child.parents)
             if is_suppressed is child.is_suppressed:
                 continue
-            child_was_hiding = child.is_hiding
             child.is_suppressed = is_suppressed
             self._set_outputs(child, cause, out)
             names = ("unsuppressed", "suppressed")
@@ -208,7 +207,6 @@ class Board:
             out.show(child)
             if not is_suppressed:
                 self._move(child, Given.RELEASED, why, out)
-            self._spread(child, child_was_hiding, why, out)
 
     def _set_outputs(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
         for output, is_active in self._demands.update(alarm):
@@ -275,30 +273,27 @@ class Board:
         """Tie each alarm to those that may suppress it; fire and gas are tied to none."""
         below: dict[str, list[Alarm]] = {}
         for alarm in self.alarms.values():
-            if alarm.spec.alarm_class in ALWAYS_LATCHED:
-                continue
-            names = dict.fromkeys(alarm.spec.suppressed_by)
-            alarm.parents = tuple(self.alarms[name] for name in names if name in self.alarms)
+            alarm.parents = tuple(self.alarms[name] for name in self._names_above(alarm))
+            alarm.order = (len(alarm.parents), alarm.spec.alarm_class.rank)
             for parent in alarm.parents:
                 below.setdefault(parent.spec.id, []).append(alarm)
         for name, children in below.items():
-            self.alarms[name].children = tuple(children)
-        _set_order(self.alarms.values())
+            self.alarms[name].children = tuple(sorted(children, key=lambda each: each.order))
+
+    def _names_above(self, alarm: Alarm) -> dict[str, None]:
+        """Return the rules above `alarm`, near and far; a circle does not put it above itself."""
+        names: dict[str, None] = {}
+        ahead = [alarm]
+        while ahead:
+            spec = ahead.pop().spec
+            if spec.alarm_class in ALWAYS_LATCHED:
+                continue
+            for name in spec.suppressed_by:
+                if name in self.alarms and name not in names and name != alarm.spec.id:
+                    names[name] = None
+                    ahead.append(self.alarms[name])
+        return names
 
 
 def _over(alarm: Alarm) -> Given:
     return Given.DELAY_OVER_HIDDEN if alarm.is_suppressed else Given.DELAY_OVER
-
-
-def _set_order(alarms: Iterable[Alarm]) -> None:
-    """Put parents before children, then the urgent before the rest; a circle ends at its own length."""
-    depth = dict.fromkeys((alarm.spec.id for alarm in alarms), 0)
-    layer = [alarm for alarm in alarms if not alarm.parents]
-    level = 0
-    while layer and level < len(depth):
-        level += 1
-        layer = list({child.spec.id: child for each in layer for child in each.children}.values())
-        for alarm in layer:
-            depth[alarm.spec.id] = level
-    for alarm in alarms:
-        alarm.order = (depth[alarm.spec.id], alarm.spec.alarm_class.rank)

@@ -207,8 +207,10 @@ class Engine:
     def _take_up(self, point: _Point, reading: Reading, cause: Cause, out: Gathering) -> None:
         """Make `reading` the latest of its point and look at every rule that watches the point."""
         for alarm in point.alarms:
-            # What was over before this reading is decided by what was known before it.
-            if alarm.deadline_s <= cause.at_s:
+            # What was over before this reading is decided by what was known before it. In the very
+            # same moment an on-delay is over, and an off-delay is not: the cautious side of both.
+            deadline_s = alarm.deadline_s
+            if deadline_s < cause.at_s or (deadline_s == cause.at_s and alarm.is_pending):
                 self._board.run_out(alarm, cause, out)
         self._latest[reading.point] = reading
         for alarm in point.alarms:
