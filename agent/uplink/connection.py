@@ -26,7 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.uplink.dial import Dialler, Target
-from agent.uplink.errors import PACKET_TOO_LARGE, LinkLost, Refused, TooLarge, Unreachable
+from agent.uplink.errors import LinkLost, Refused, TooLarge, Unreachable
 from agent.uplink.message import Arrival, Message
 from agent.uplink.spec import Protocol, UplinkSpec
 
@@ -120,8 +120,6 @@ class Connection:
                     reason = await self._client.send(message, self._properties(message))
             except TimeoutError:
                 raise LinkLost(f"no PUBACK within {self._puback_timeout_s:g} s") from None
-        if reason.value == PACKET_TOO_LARGE:
-            raise TooLarge(message.topic, size, None)
         if reason.value >= _FAILURE:
             raise Refused(message.topic, reason.value, str(reason))
 

@@ -10,7 +10,7 @@ UplinkError
 from __future__ import annotations
 
 PACKET_TOO_LARGE = 149
-"""MQTT 5.0, table 2-6: 0x95 Packet too large."""
+"""MQTT 5.0 section 3.14.2.1: 0x95 Packet too large, in a DISCONNECT."""
 
 
 class UplinkError(Exception):
@@ -44,11 +44,10 @@ class Refused(UplinkError):
 
 
 class TooLarge(UplinkError):
-    """A payload over what this uplink or the broker takes; sizes in bytes (`limit` None: not told)."""
+    """A message over what this uplink or the broker takes; sizes in bytes."""
 
-    def __init__(self, topic: str, size: int, limit: int | None) -> None:
-        cap = "the broker's limit" if limit is None else f"{limit} bytes"
-        super().__init__(f"{topic}: {size} bytes is over {cap}")
+    def __init__(self, topic: str, size: int, limit: int) -> None:
+        super().__init__(f"{topic}: {size} bytes is over {limit}")
         self.topic = topic
         self.size = size
         self.limit = limit

@@ -1,0 +1,148 @@
+"""The pure parts of sending: shares of the window, telemetry's pace, suspicion, the board."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.effects import AlarmView
+from agent.uplink.board import StateBoard
+from agent.uplink.errors import LinkLost
+from agent.uplink.poison import LARGE_BYTES, STRIKES, UNTOLD_STRIKES, Flight, PoisonWatch
+from agent.uplink.window import QUEUEING_CAP_S, Shares, TelemetryPace
+from drivers.reading import Reading
+from tests.uplink.samples import alarm, batch, event, reading
+
+HUNG_UP = LinkLost("closed", is_by_peer=True)
+TOLD = LinkLost("packet too large", code=149, is_by_peer=True)
+SILENT = LinkLost("no PUBACK")
+
+
+@given(st.integers(1, 20))
+def test_telemetry_and_states_leave_room_for_events_in_any_window(window: int) -> None:
+    shares = Shares(window)
+    assert 1 <= shares.telemetry <= shares.bulk <= window
+    if window >= 5:
+        assert shares.telemetry < shares.bulk < window
+
+
+def test_a_long_round_trip_alone_does_not_slow_telemetry_down() -> None:
+    pace = TelemetryPace(12)
+    for _ in range(40):
+        pace.on_ack(0.6)
+    assert pace.limit == 12
+
+
+def test_queueing_in_the_link_halves_what_telemetry_may_put_into_it() -> None:
+    pace = TelemetryPace(12)
+    for _ in range(40):
+        pace.on_ack(0.02)
+    for _ in range(10):
+        pace.on_ack(0.02 + QUEUEING_CAP_S * 2)
+    assert pace.limit == 1
+    for _ in range(40):
+        pace.on_ack(0.03)
+    assert pace.limit == 12
+
+
+def flight(seq: int, size: int = LARGE_BYTES) -> Flight:
+    return Flight(record=batch(seq), size=size)
+
+
+def condemned_after(watch: PoisonWatch, loss: LinkLost, one: Flight, most: int = 30) -> int | None:
+    for count in range(1, most):
+        if watch.on_loss(loss, [one], was_alone=watch.is_suspicious):
+            return count
+    return None
+
+
+@pytest.mark.parametrize(
+    ("loss", "size", "expected"),
+    [
+        pytest.param(TOLD, 10, STRIKES + 1, id="the broker says why"),
+        pytest.param(HUNG_UP, LARGE_BYTES, UNTOLD_STRIKES + 1, id="large enough to believe it"),
+        pytest.param(HUNG_UP, LARGE_BYTES - 1, None, id="too small: never"),
+        pytest.param(SILENT, LARGE_BYTES, None, id="a silent link proves nothing"),
+    ],
+)
+def test_blame_needs_proof(loss: LinkLost, size: int, expected: int | None) -> None:
+    assert condemned_after(PoisonWatch(), loss, flight(1, size)) == expected
+
+
+def test_a_crowd_proves_nothing() -> None:
+    watch = PoisonWatch()
+    crowd = [flight(1), flight(2)]
+    assert not any(watch.on_loss(TOLD, crowd, was_alone=True) for _ in range(30))
+
+
+def test_a_suspect_that_is_taken_after_all_is_forgotten() -> None:
+    watch = PoisonWatch()
+    for _ in range(STRIKES):
+        watch.on_loss(TOLD, [flight(1)], was_alone=watch.is_suspicious)
+    looks = []
+    for settled in (batch(2), batch(1)):
+        watch.on_settled(settled)
+        looks.append(watch.is_suspicious)
+    assert looks == [True, False]
+    assert condemned_after(watch, TOLD, flight(1)) == STRIKES + 1
+
+
+def test_a_link_lost_with_nothing_in_flight_blames_nobody() -> None:
+    watch = PoisonWatch()
+    assert not watch.on_loss(HUNG_UP, [], was_alone=False)
+    assert not watch.is_suspicious
+
+
+def test_an_event_and_a_batch_of_one_number_are_two_records() -> None:
+    watch = PoisonWatch()
+    watch.on_loss(HUNG_UP, [flight(1)], was_alone=False)
+    watch.on_settled(event(1))
+    assert watch.is_suspicious
+
+
+def taken(board_watch: object) -> list[Reading | AlarmView]:
+    found = []
+    while (each := board_watch.take()) is not None:  # type: ignore[attr-defined]
+        found.append(each)
+    return found
+
+
+def test_the_board_keeps_the_latest_only_and_shows_alarms_first() -> None:
+    board = StateBoard()
+    wakes: list[None] = []
+    watch = board.watch(lambda: wakes.append(None))
+    for value in (1.0, 2.0, 3.0):
+        board.put_state(reading(value))
+    board.put_state(reading(9.0, point="other"))
+    board.put_alarm(alarm())
+    assert len(watch) == 3
+    assert len(wakes) == 5
+    assert taken(watch) == [alarm(), reading(3.0), reading(9.0, point="other")]
+    assert taken(watch) == []
+
+
+def test_each_uplink_sees_its_own_and_a_new_one_sees_all() -> None:
+    board = StateBoard()
+    first = board.watch(lambda: None)
+    board.put_state(reading(1.0))
+    assert taken(first) == [reading(1.0)]
+    second = board.watch(lambda: None)
+    assert taken(second) == [reading(1.0)]
+    first.close()
+    board.put_state(reading(2.0))
+    assert taken(first) == []
+    assert taken(second) == [reading(2.0)]
+
+
+def test_a_state_taken_and_changed_again_is_shown_again() -> None:
+    board = StateBoard()
+    watch = board.watch(lambda: None)
+    board.put_alarm(alarm())
+    watch.take()
+    board.put_alarm(replace(alarm(), is_silenced=True))
+    shown = watch.take()
+    assert isinstance(shown, AlarmView)
+    assert shown.is_silenced
