@@ -213,9 +213,7 @@ class _Amqtt:
         self._thread.start()
         try:
             async with asyncio.timeout(_START_S):
-                while not self._is_up.is_set() or not await _is_listening(self.port):
-                    if not self._thread.is_alive():
-                        break
+                while not self._is_up.is_set():  # noqa: ASYNC110 - another thread sets it
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError:
             self._fault = self._fault or TimeoutError(f"not listening within {_START_S:g} s")
@@ -269,6 +267,17 @@ class _Amqtt:
         finally:
             async with asyncio.timeout(_STOP_S):
                 await broker.shutdown()
+                await _let_others_end()
+
+
+async def _let_others_end() -> None:
+    """Give amqtt's own tasks, which its shutdown does not wait for, the time to close their sockets."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in others:
+        each.cancel()
+    if others:
+        await asyncio.wait(others, timeout=1.0)
+    await asyncio.sleep(_LOOK_S)
 
 
 def _free_port() -> int:

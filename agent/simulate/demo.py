@@ -54,8 +54,8 @@ class DemoRoom:
 def build_demo_room(
     ledger: Ledger,
     *,
-    tcp_bus: str = "plant",
-    line_bus: str = "shed-line",
+    tcp_bus: str = "meters",
+    line_bus: str = "rs485",
     tcp_faults: FaultPlan | None = None,
     line_faults: FaultPlan | None = None,
     pace: bool = False,

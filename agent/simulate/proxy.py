@@ -85,11 +85,15 @@ class TcpProxy:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool | None:
+    ) -> None:
         self._refuse()
         self._reset_all()
         try:
-            return await self._stack.__aexit__(kind, error, trace)
+            # The user's own error goes on as it is, not as part of a group; a cancel must be seen.
+            if isinstance(error, Exception):
+                await self._stack.aclose()
+            else:
+                await self._stack.__aexit__(kind, error, trace)
         finally:
             if self._holder is not None:
                 self._holder.close()
@@ -173,6 +177,8 @@ class TcpProxy:
                 if (wait_s := due_s - loop.time()) > 0:
                     await asyncio.sleep(wait_s)
                 await self._passing.wait()
+                if writer.is_closing():  # reset while it waited
+                    return
                 if not data:
                     if writer.can_write_eof():
                         writer.write_eof()

@@ -170,8 +170,7 @@ class Subscriber:
             async with asyncio.timeout(_FIRST_CONNECT_S):
                 await self._ready.wait()
         except BaseException as error:
-            self._task.cancel()
-            await self._stack.__aexit__(type(error), error, error.__traceback__)
+            await self.__aexit__(type(error), error, error.__traceback__)
             raise
         return self
 
@@ -180,10 +179,14 @@ class Subscriber:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool | None:
+    ) -> None:
         if self._task is not None:
             self._task.cancel()
-        return await self._stack.__aexit__(kind, error, trace)
+        # The user's own error goes on as it is, not as part of a group; a cancel must be seen.
+        if isinstance(error, Exception):
+            await self._stack.aclose()
+        else:
+            await self._stack.__aexit__(kind, error, trace)
 
     async def _run(self) -> None:
         pause = Backoff(0.05, 1.0)
