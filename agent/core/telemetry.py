@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from typing import TypeGuard
 
 from agent.core.spec import PointSpec, TelemetryMode, TelemetryPolicy
 from drivers.reading import Reading, Value
@@ -17,14 +18,12 @@ def has_changed(before: Value | None, after: Value | None, deadband: float) -> b
     if before == after and type(before) is type(after):
         return False
     if is_measurement(before) and is_measurement(after):
-        assert before is not None  # noqa: S101 - for the type checker; a measurement is a number
-        difference = float(after) - float(before)  # type: ignore[arg-type]
         # Written so that a difference that is no number (NaN) counts as change.
-        return not abs(difference) < deadband
+        return not abs(after - before) < deadband
     return True
 
 
-def is_measurement(value: Value | None) -> bool:
+def is_measurement(value: Value | None) -> TypeGuard[float | int]:
     """Return whether `value` is a number; a contact, a word or nothing is not."""
     return isinstance(value, float | int) and not isinstance(value, bool)
 
