@@ -134,6 +134,29 @@ def test_a_delay_that_was_over_before_a_late_handed_in_block_is_over() -> None:
     assert told(effects) == [RAISED, ("r", "active_unacked", "returned_unacked")]
 
 
+def test_in_the_very_moment_an_on_delay_is_over_and_an_off_delay_is_not() -> None:
+    """The cautious side of both, whatever the reading of that moment says."""
+    world = World(site(rule(on_delay_s=3.0, off_delay_s=5.0)))
+    world.read({"p": True})
+    world.clock.advance(3.0)
+    assert told(world.read({"p": None})) == [RAISED]
+    world.read({"p": False})
+    world.clock.advance(5.0)
+    assert told(world.read({"p": None})) == []
+    assert world.alarms() == {"r": "active_unacked"}
+
+
+def test_an_off_delay_that_was_over_before_a_new_reading_is_over() -> None:
+    world = World(site(rule(off_delay_s=5.0)))
+    world.read({"p": True})
+    world.read({"p": False})
+    world.clock.advance(5.1)
+    assert told(world.read({"p": True})) == [
+        ("r", "active_unacked", "returned_unacked"),
+        ("r", "returned_unacked", "active_unacked"),
+    ]
+
+
 def test_an_event_carries_the_stamp_and_value_of_the_reading_that_decided() -> None:
     hot = Threshold(point="p", side=Side.ABOVE, limit=57.0)
     world = World(site(rule(condition=hot, zone="shed")))
