@@ -189,6 +189,24 @@ async def test_a_missing_chip_is_told_and_retried(clock: ManualClock) -> None:
         assert pins.level(5), "the relay came up with what was last asked for"
 
 
+async def test_a_chip_that_is_slow_to_fail_is_noticed_each_time_it_does(
+    clock: ManualClock,
+) -> None:
+    pins = MockPins()
+    attempts: list[None] = []
+
+    def slow() -> Pins:
+        attempts.append(None)
+        time.sleep(0.02)
+        if len(attempts) < 4:
+            raise PortUnavailable("mock", "not yet")
+        return pins.open()
+
+    async with running(spec(inputs=(contact("a", 17),)), clock, pins, slow) as (_, heard):
+        await heard.until(lambda: heard.last("a") == (False, ""), within_s=4.0)
+    assert len(attempts) == 4
+
+
 async def test_a_chip_that_vanishes_takes_its_points_along_and_comes_back(
     clock: ManualClock,
 ) -> None:

@@ -48,7 +48,6 @@ class Kernel:
 
     def gpiochip_close(self, handle: int) -> None:
         self.calls.append(("close",))
-        self.lines.clear()
 
     def _claim(self, gpio: int) -> Line:
         if gpio in self.busy:
@@ -79,7 +78,9 @@ class Kernel:
             raise self.error("bad GPIO read")
         return self.lines[gpio].level
 
-    def gpio_write(self, handle: int, gpio: int, level: int) -> None:
+    def gpio_write(self, handle: int | None, gpio: int, level: int) -> None:
+        if handle is None:
+            raise self.error("unknown handle")
         if not self.is_there:
             raise self.error("bad GPIO write")
         self.calls.append(("write", gpio, int(level)))
@@ -181,6 +182,15 @@ def test_a_second_opening_starts_from_nothing(chip: Pins, kernel: Kernel) -> Non
     chip.close()
     again = open_factory("lgpio", 0)
     assert again.claim_output(26, True).is_high()
+
+
+def test_two_chips_have_nothing_in_common(chip: Pins) -> None:
+    chip.claim_output(26, True)
+    other = open_factory("lgpio", 1)
+    relay = other.claim_output(26, True)
+    chip.close()
+    relay.set(False)
+    assert not relay.is_high()
 
 
 @pytest.mark.parametrize(("asked", "opened"), [(0, 0), (2, 2)])

@@ -257,6 +257,7 @@ async def test_the_latest_wish_wins_and_does_not_wait_for_an_old_ones_pause(
         line.may_write.set()
         await site.until(lambda: site.health("siren") is True)
         assert line.writes == [True, False], "what was overtaken on the way is not written"
+        assert site.told("siren") == [], "nor is what was overtaken told as done"
         line.write_error = PortUnavailable("io", "gone")
         site.set("siren", True)
         await site.until(lambda: site.health("siren") is False)
@@ -288,7 +289,9 @@ async def test_at_the_end_each_output_is_left_in_its_stop_state(clock: ManualClo
         await site.until(lambda: len(site.events) == 4)
         assert await site.outputs.release(1.0) == ()
         site.set("siren", True)
+        site.set("lamp", False)
         await asyncio.sleep(0.05)
+        assert site.view("lamp").is_demanded, "a wish after the end is none"
     state = {name: line.is_energised for name, line in site.lines.items()}
     assert state == {"siren": False, "strobe": True, "cut": False, "lamp": False}
     assert site.told("siren")[-1] == ("active", "inactive", "stop")

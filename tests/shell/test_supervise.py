@@ -52,7 +52,7 @@ async def supervise(part: Part, clock: ManualClock, heard: Heard, well_after_s: 
                 part.run,
                 clock=clock,
                 on_health=on_health,
-                backoff=Backoff(0.001, 0.002),
+                backoff=Backoff(0.005, 0.01),
                 steady_s=well_after_s,
             ),
             name="supervised",
@@ -93,7 +93,8 @@ async def test_a_part_that_keeps_failing_says_so_and_logs_transitions_only(
 ) -> None:
     heard: Heard = []
     with caplog.at_level(logging.INFO):
-        await supervise(Part(10, ValueError("no")), clock, heard, 0.02)
+        await supervise(Part(10, ValueError("no")), clock, heard, 0.03)
+    assert [ok for ok, _ in heard] == [True, *[False] * 10, True], "well only after a steady run"
     whys = [why for ok, why in heard if not ok]
     assert whys[:2] == ["ValueError: no"] * 2
     assert whys[2] == "keeps failing (3 times): ValueError: no"
