@@ -58,6 +58,7 @@ class Report:
     """Contact driven to output pin moved, in steps that expect one."""
     unreadable_messages: int
     witness_gaps: int
+    witness_forgotten: int
     ledger_forgotten: int
     examples: tuple[str, ...]
     """Some of what is wrong, for people."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +20,9 @@ from drivers.clock import Stamp
 
 _NAMED_MOST = 20
 """Examples of each kind of fault that the report names; the counts are always whole."""
+KEPT = 50_000
+"""Messages remembered by default: at two batches a second some hours; an endless demo forgets its oldest
+and is judged on the rest."""
 _STAMP_SLACK_S = 0.01
 """Stamps of one moment taken in two places of one machine; more apart means before."""
 
@@ -35,25 +38,33 @@ class Arrival:
 class Witness:
     """Takes every message under a root as it arrives; judges nothing yet."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, kept: int = KEPT) -> None:
+        """`kept` bounds how many messages are remembered; stream and seq of all are."""
         self._root = root
-        self.arrivals: list[Arrival] = []
+        self.book = completeness.Ledger()
+        self.arrivals: deque[Arrival] = deque(maxlen=kept)
+        """Batches and events, each once, in order of arrival."""
+        self.forgotten = 0
+        """Messages that went for want of room."""
         self.other = 0
         """Messages on channels that are not counted (status, meta, state, alarm)."""
-        self.broken: list[str] = []
-        """Messages that did not keep the contract."""
+        self.unreadable = 0
+        self.broken: deque[str] = deque(maxlen=_NAMED_MOST)
+        """Why the last messages that did not keep the contract could not be read."""
 
     def take(self, topic: str, payload: bytes, at: Stamp) -> None:
-        """Take one message. What cannot be read is kept as broken, never dropped."""
+        """Take one message. What cannot be read is counted as such, never dropped."""
         try:
             seen = decode(take_apart(self._root, topic), payload)
         except (TopicFault, PayloadFault) as fault:
+            self.unreadable += 1
             self.broken.append(str(fault))
             return
-        if isinstance(seen, BatchSeen | EventSeen):
-            self.arrivals.append(Arrival(seen, at))
-        else:
+        if not isinstance(seen, BatchSeen | EventSeen):
             self.other += 1
+        elif self.book.hear(seen):
+            self.forgotten += len(self.arrivals) == self.arrivals.maxlen
+            self.arrivals.append(Arrival(seen, at))
 
 
 def reconcile(
@@ -75,9 +86,15 @@ def reconcile(
         witness_gaps: times the witness's own session was lost.
         forgotten: entries the ledger dropped for want of room; readings older than it are passed over.
     """
-    examples: list[str] = list(witness.broken[:_NAMED_MOST])
-    once, batches, events = _count(witness.arrivals, examples)
-    readings, wrong, latency = _readings(entries, once, places, forgotten, examples)
+    examples: list[str] = list(witness.broken)
+    once = tuple(witness.arrivals)
+    batches = _count(witness.book, Lane.TELEMETRY, examples)
+    events = _count(witness.book, Lane.EVENT, examples)
+    start_s = entries[0].at.mono_s if forgotten and entries else -math.inf
+    if witness.forgotten and once:
+        # What left after the oldest message still remembered can only be in a later one.
+        start_s = max(start_s, once[0].at.mono_s)
+    readings, wrong, latency = _readings(entries, once, places, start_s, examples)
     alarms, outputs, moves_ms = _expected(entries, once, played)
     examples += [
         f"not seen: {each.step}: {each.what}" for each in (*alarms, *outputs) if not each.is_seen
@@ -93,45 +110,40 @@ def reconcile(
         outputs_switched=_switched(entries),
         latency_register_to_subscriber=latency_of(latency),
         latency_contact_to_output=latency_of(moves_ms),
-        unreadable_messages=len(witness.broken),
+        unreadable_messages=witness.unreadable,
+        witness_forgotten=witness.forgotten,
         witness_gaps=witness_gaps,
         ledger_forgotten=forgotten,
         examples=tuple(examples),
     )
 
 
-def _count(arrivals: Iterable[Arrival], examples: list[str]) -> tuple[list[Arrival], Count, Count]:
-    """Return each message once in order of arrival, and how batches and events fared by stream and seq.
+def _count(book: completeness.Ledger, lane: Lane, examples: list[str]) -> Count:
+    """Return how the messages of a lane fared by stream and seq.
 
     What the box itself declared lost, and what is still pending when the run is over, is lost too.
     """
-    book = completeness.Ledger()
-    first = [each for each in arrivals if book.hear(each.seen)]
-    counts: dict[Lane, Count] = {}
-    for lane in Lane:
-        proofs = [proof for proof in book.proofs() if proof.lane is lane]
-        spans = [
-            (proof.stream, span)
-            for proof in proofs
-            for span in (*proof.missing, *proof.declared, *proof.pending)
-        ]
-        counts[lane] = Count(
-            delivered=sum(proof.heard for proof in proofs),
-            lost=sum(len(span) for _, span in spans),
-            duplicated=sum(proof.doubles for proof in proofs),
-        )
-        examples += [
-            f"{lane} missing: {stream}/{span.first}-{span.last}"
-            for stream, span in spans[:_NAMED_MOST]
-        ]
-    return first, counts[Lane.TELEMETRY], counts[Lane.EVENT]
+    proofs = [proof for proof in book.proofs() if proof.lane is lane]
+    spans = [
+        (proof.stream, span)
+        for proof in proofs
+        for span in (*proof.missing, *proof.declared, *proof.pending)
+    ]
+    examples += [
+        f"{lane} missing: {stream}/{span.first}-{span.last}" for stream, span in spans[:_NAMED_MOST]
+    ]
+    return Count(
+        delivered=sum(proof.heard for proof in proofs),
+        lost=sum(len(span) for _, span in spans),
+        duplicated=sum(proof.doubles for proof in proofs),
+    )
 
 
 def _readings(
     entries: Sequence[Entry],
     arrivals: Sequence[Arrival],
     places: Mapping[str, Place],
-    forgotten: int,
+    start_s: float,
     examples: list[str],
 ) -> tuple[Count, int, list[float]]:
     answered: dict[tuple[Place, int], ReadAnswered] = {}
@@ -139,7 +151,6 @@ def _readings(
     for entry in entries:
         if isinstance(entry, ReadAnswered) and entry.place in watched:
             answered[entry.place, entry.value] = entry
-    start_s = entries[0].at.mono_s if forgotten and entries else -math.inf
     received: Counter[tuple[Place, int]] = Counter()
     latency_ms: list[float] = []
     wrong = 0
@@ -148,10 +159,12 @@ def _readings(
             continue
         for reading in arrival.seen.batch.readings:
             place = places.get(reading.point)
-            if place is None or not reading.is_known or reading.at.mono_s < start_s:
+            if place is None or not reading.is_known:
                 continue
             key = (place, _as_int(reading.value))
             found = answered.get(key)
+            if found is None and reading.at.mono_s < start_s + _STAMP_SLACK_S:
+                continue  # its entry is forgotten
             if found is None or (found.fault and found.fault not in TRUE_ANYWAY):
                 wrong += 1
                 _name(examples, f"wrong: {reading.point} = {reading.value!r} {_said(key[1])}")
@@ -159,8 +172,11 @@ def _readings(
             received[key] += 1
             if not arrival.seen.is_replay:
                 latency_ms.append(1000 * (arrival.at.mono_s - found.at.mono_s))
-    due = {key for key, entry in answered.items() if not entry.fault}
-    lost = [key for key in answered if key in due and key not in received]
+    lost = [
+        key
+        for key, entry in answered.items()
+        if not entry.fault and entry.at.mono_s >= start_s and key not in received
+    ]
     for place, value in lost[:_NAMED_MOST]:
         _name(examples, f"lost: {place.bus}/{place.unit}/{place.address} = {value} {_said(value)}")
     count = Count(
