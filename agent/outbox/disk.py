@@ -1,0 +1,354 @@
+"""Everything the outbox keeps on disk, as the worker thread does it: one call, one durable step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.core.effects import Event
+from agent.core.memory import AlarmSnapshot, LogPosition
+from agent.outbox.documents import batch_document, event_document, event_record
+from agent.outbox.events import is_expendable
+from agent.outbox.files import Files
+from agent.outbox.inspection import Stored
+from agent.outbox.lines import scan, seal_line
+from agent.outbox.manifest import Damage, Run, Segment
+from agent.outbox.positions import PositionFile, Positions
+from agent.outbox.quarantine import Quarantine
+from agent.outbox.reader import SegmentReader
+from agent.outbox.records import Batch, EventRecord, Lane
+from agent.outbox.snapshot import load_snapshot, save_snapshot
+from agent.outbox.spec import OutboxSpec
+from agent.outbox.store import Recovery, SegmentLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How a lane goes on from the run before."""
+
+    lane: Lane
+    stream: str
+    base: int
+    previous: str | None
+    previous_last_seq: int | None
+    previous_clean: bool | None
+    unknown_from_wall_ms: int | None
+
+    def detail(self) -> dict[str, str | int | float | bool | None]:
+        """Return the named facts of the opening record."""
+        return {
+            "lane": self.lane.value,
+            "stream": self.stream,
+            "previous": self.previous,
+            "previous_last_seq": self.previous_last_seq,
+            "previous_clean": self.previous_clean,
+            "unknown_from_wall_ms": self.unknown_from_wall_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What the recovery found."""
+
+    events: Opening
+    telemetry: Opening
+    damages: tuple[Damage, ...]
+    positions: Positions
+    """Of every configured uplink."""
+    replay: tuple[EventRecord, ...]
+    offset_ms: int | None
+    """The clock offset already known of this boot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What may be taken out of an event segment."""
+
+    segment: Segment
+    ranges: tuple[tuple[str, int, int, int], ...]
+    """Stream, first seq, last seq, count."""
+    is_worth_it: bool
+
+
+class Disk:
+    """The outbox's directory. Worker thread only, but for `segments`, which any thread may read."""
+
+    def __init__(self, spec: OutboxSpec, box: str, files: Files) -> None:
+        self._root = spec.directory / box
+        self.files = files
+        self._lanes = {
+            lane: SegmentLog(lane, self._root, spec.segment_bytes, files) for lane in Lane
+        }
+        self._positions = PositionFile(self._root, files)
+        self._quarantine = Quarantine(self._root / "quarantine", files)
+
+    @property
+    def root(self) -> Path:
+        """The directory of this box."""
+        return self._root
+
+    def segments(self, lane: Lane) -> tuple[Segment, ...]:
+        """Return a lane's segments as they are now."""
+        return self._lanes[lane].segments
+
+    def has_unverified(self) -> bool:
+        """Whether sealed segments wait to be looked at."""
+        return any(each.has_unverified for each in self._lanes.values())
+
+    def open(self, streams: Mapping[Lane, str], uplinks: Sequence[str], boot: str) -> Opened:
+        """Recover both lanes and the positions, and note the new streams.
+
+        Raises:
+            OSError: the directory cannot be used; call again later.
+        """
+        self.files.make_directory(self._root)
+        found = {lane: log.recover() for lane, log in self._lanes.items()}
+        stored = self._positions.load()
+        damages = [each for recovery in found.values() for each in recovery.damages]
+        is_first = not any(each.last_number for each in found.values())
+        if stored is None and not is_first:
+            damages.append(Damage(lane=Lane.EVENT, file="cursors.bin", reason="cursors"))
+        bases = {
+            lane: max(
+                (recovery.last_number, *(each.get(lane, 0) for each in (stored or {}).values()))
+            )
+            for lane, recovery in found.items()
+        }
+        positions: Positions = {}
+        for uplink in uplinks:
+            if stored is None:
+                positions[uplink] = dict.fromkeys(Lane, 0)
+            else:
+                # an uplink never seen before begins with this run
+                positions[uplink] = {**bases, **stored.get(uplink, {})}
+        openings = {
+            lane: _opening(lane, streams[lane], bases[lane], recovery, stored)
+            for lane, recovery in found.items()
+        }
+        replay = SegmentReader(self._root / Lane.EVENT.value, self.files).replay(
+            self.segments(Lane.EVENT), self._snapshot_position()
+        )
+        self._positions.save(positions)
+        for lane, opening in openings.items():
+            self._lanes[lane].start_run(Run(stream=opening.stream, base=opening.base))
+        return Opened(
+            events=openings[Lane.EVENT],
+            telemetry=openings[Lane.TELEMETRY],
+            damages=tuple(damages),
+            positions=positions,
+            replay=replay,
+            offset_ms=found[Lane.EVENT].offsets_ms.get(boot),
+        )
+
+    def append_events(self, events: Sequence[tuple[int, EventRecord]]) -> list[EventRecord]:
+        """Write events, durably; return those that JSON cannot hold.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        records, refused = [], []
+        for number, record in events:
+            try:
+                records.append(_stored(number, event_document(record)))
+            except (TypeError, ValueError):
+                refused.append(record)
+        self._lanes[Lane.EVENT].append(records)
+        return refused
+
+    def append_batches(self, batches: Sequence[tuple[int, Batch]]) -> list[Batch]:
+        """Write batches, durably; return those that JSON cannot hold.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        records, refused = [], []
+        for number, batch in batches:
+            try:
+                records.append(_stored(number, batch_document(batch)))
+            except (TypeError, ValueError):
+                refused.append(batch)
+        self._lanes[Lane.TELEMETRY].append(records)
+        return refused
+
+    def save_positions(self, positions: Positions) -> None:
+        """Write where each uplink stands, then remove telemetry acknowledged by all.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        self._positions.save(positions)
+        if positions:
+            done = min(each[Lane.TELEMETRY] for each in positions.values())
+            self._lanes[Lane.TELEMETRY].drop(
+                each.number
+                for each in self.segments(Lane.TELEMETRY)
+                if each.is_sealed and each.last <= done
+            )
+
+    def drop(self, events: Iterable[Segment], telemetry: Iterable[Segment]) -> None:
+        """Remove segments.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        self._lanes[Lane.TELEMETRY].drop(each.number for each in telemetry)
+        self._lanes[Lane.EVENT].drop(each.number for each in events)
+
+    def survey(self, segment: Segment, done: int) -> Survey:
+        """Look which events of a segment may be taken out; those up to `done` are owed to nobody.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        path = self._root / Lane.EVENT.value / segment.name
+        ranges: dict[str, tuple[int, int, int]] = {}
+        count = 0
+        for line in scan(self.files.read(path)).lines:
+            document = line.document()
+            if not _is_expendable(document):
+                continue
+            count += 1
+            if line.number > done:
+                stream, seq = str(document["stream"]), int(str(document["seq"]))
+                first, _, so_far = ranges.get(stream, (seq, seq, 0))
+                ranges[stream] = (first, seq, so_far + 1)
+        return Survey(
+            segment=segment,
+            ranges=tuple((stream, *each) for stream, each in ranges.items()),
+            is_worth_it=count * 8 >= max(1, segment.records),
+        )
+
+    def compact(self, segment: Segment) -> None:
+        """Take the expendable events out of a segment.
+
+        Raises:
+            OSError: the disk failed; nothing was taken out.
+        """
+        self._lanes[Lane.EVENT].compact(segment.number, lambda each: not _is_expendable(each))
+
+    def save_snapshot(self, snapshot: AlarmSnapshot) -> None:
+        """Replace the alarm snapshot.
+
+        Raises:
+            OSError: the disk failed; the one before is still there.
+        """
+        save_snapshot(self._root, self.files, snapshot)
+
+    def keep_aside(self, records: Sequence[EventRecord | Batch]) -> None:
+        """Put records into quarantine; a disk that fails is no matter here."""
+        for each in records:
+            document = batch_document(each) if isinstance(each, Batch) else event_document(each)
+            data = json.dumps(document, default=repr).encode("ascii")
+            self._quarantine.keep(f"refused-{each.stream}-{each.seq}", data)
+
+    def note_offset(self, boot: str, offset_ms: int) -> None:
+        """Keep this boot's clock offset over a restart.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        self._lanes[Lane.EVENT].note_offset(boot, offset_ms)
+
+    def mark_damage(self) -> None:
+        """Note that all damage found so far has been told.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        for each in self._lanes.values():
+            each.mark_damage()
+
+    def verify(self, suspects: Iterable[tuple[Lane, int]]) -> tuple[Damage, ...]:
+        """Look at the named segments, or else at the next one not looked at yet."""
+        damages: list[Damage] = []
+        named = tuple(suspects)
+        for lane, number in named:
+            damages.extend(self._lanes[lane].verify(number))
+        if not named:
+            for each in self._lanes.values():
+                if each.has_unverified:
+                    return each.verify_next()
+        return tuple(damages)
+
+    def finish(self, last_seqs: Mapping[Lane, int], wall_ms: int) -> None:
+        """Note a clean end.
+
+        Raises:
+            OSError: the disk failed; the run will count as cut off.
+        """
+        for lane, last_seq in last_seqs.items():
+            self._lanes[lane].finish(last_seq, wall_ms)
+        self._positions.close()
+
+    def close(self) -> None:
+        """Close what is open, without noting anything."""
+        self._positions.close()
+        for each in self._lanes.values():
+            each.close()
+
+    def _snapshot_position(self) -> LogPosition | None:
+        snapshot = load_snapshot(self._root, self.files)
+        return None if snapshot is None else snapshot.position
+
+
+def _stored(number: int, document: dict[str, Any]) -> Stored:
+    payload = json.dumps(document, separators=(",", ":")).encode("ascii")
+    return Stored(
+        number=number,
+        stream=document["stream"],
+        seq=document["seq"],
+        wall_ms=document["ts"],
+        payload=payload,
+        line=seal_line(number, payload),
+    )
+
+
+def _is_expendable(document: dict[str, Any]) -> bool:
+    try:
+        event: Event = event_record(document).event
+    except ValueError:
+        return False
+    return is_expendable(event)
+
+
+def _opening(
+    lane: Lane, stream: str, base: int, found: Recovery, stored: Positions | None
+) -> Opening:
+    """Chain a new stream to the one before."""
+    last = found.last_stored
+    run = found.previous
+    if run is None:
+        return Opening(
+            lane=lane,
+            stream=stream,
+            base=base,
+            previous=None if last is None else last.stream,
+            previous_last_seq=None if last is None else last.seq,
+            previous_clean=None if last is None else False,
+            unknown_from_wall_ms=None if last is None else last.wall_ms,
+        )
+    if run.last_seq is not None:
+        return Opening(
+            lane=lane,
+            stream=stream,
+            base=base,
+            previous=run.stream,
+            previous_last_seq=run.last_seq,
+            previous_clean=True,
+            unknown_from_wall_ms=run.ended_wall_ms,
+        )
+    known = [each.get(lane, 0) - run.base for each in (stored or {}).values()]
+    if last is not None and last.stream == run.stream:
+        known.append(last.seq)
+    return Opening(
+        lane=lane,
+        stream=stream,
+        base=base,
+        previous=run.stream,
+        previous_last_seq=max(0, *known) if known else 0,
+        previous_clean=False,
+        unknown_from_wall_ms=None if last is None else last.wall_ms,
+    )

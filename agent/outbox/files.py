@@ -1,0 +1,111 @@
+"""The few disk operations the outbox stands on, in the order that makes them durable.
+
+Only the outbox's own threads call these: each may hang for as long as the disk likes.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+
+class Files:
+    """The real disk; faults are tried out by overriding single operations."""
+
+    def __init__(self) -> None:
+        self.bytes_written = 0
+        """Handed to the kernel since start."""
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory and its parents, durably.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        missing = []
+        while not path.is_dir():
+            missing.append(path)
+            if path.parent == path:
+                break
+            path = path.parent
+        for each in reversed(missing):
+            each.mkdir(mode=0o750, exist_ok=True)
+            self.sync_directory(each.parent)
+
+    def names(self, directory: Path) -> tuple[str, ...]:
+        """Return the names in a directory, sorted."""
+        return tuple(sorted(os.listdir(directory)))  # noqa: PTH208 - names alone are wanted
+
+    def read(self, path: Path) -> bytes:
+        """Return a file's content."""
+        return path.read_bytes()
+
+    def peek(self, path: Path, length: int) -> tuple[bytes, int]:
+        """Return the first bytes of a file and its size."""
+        with path.open("rb", buffering=0) as file:
+            return file.read(length), os.fstat(file.fileno()).st_size
+
+    def open(self, path: Path) -> int:
+        """Open an existing file for `pwrite` and return its descriptor."""
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def replace(self, path: Path, data: bytes) -> None:
+        """Put a whole file in place: written aside, synced, renamed, the directory synced.
+
+        After a cut either the old file or the new one is there, never a part.
+
+        Raises:
+            OSError: nothing was changed, or the new name may not be durable yet.
+        """
+        aside = path.with_name(path.name + ".tmp")
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        try:
+            try:
+                self.pwrite(fd, data, 0)
+                self.sync_file(fd)
+            finally:
+                self.close(fd)
+            self.rename(aside, path)
+        except OSError:
+            with suppress(OSError):
+                self.unlink(aside)
+            raise
+        self.sync_directory(path.parent)
+
+    def pwrite(self, fd: int, data: bytes, offset: int) -> None:
+        """Write all of `data` at `offset`."""
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(fd, view, offset)
+            self.bytes_written += written
+            offset += written
+            view = view[written:]
+
+    def sync_data(self, fd: int) -> None:
+        """Wait until a file's data is on the disk (fdatasync)."""
+        os.fdatasync(fd)
+
+    def sync_file(self, fd: int) -> None:
+        """Wait until a file and its size are on the disk (fsync)."""
+        os.fsync(fd)
+
+    def sync_directory(self, path: Path) -> None:
+        """Wait until the names in a directory are on the disk."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.sync_file(fd)
+        finally:
+            self.close(fd)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file another name, replacing what has it."""
+        source.replace(target)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file; one that is gone already is as good."""
+        path.unlink(missing_ok=True)
+
+    def close(self, fd: int) -> None:
+        """Close a descriptor."""
+        os.close(fd)

@@ -1,0 +1,571 @@
+"""What decides, on the loop, what the writer thread does next: one durable step after another.
+
+`tick` never waits. Whether a step hangs, fails or ends is seen at the next tick, so that being
+cancelled at any moment loses nothing, and a disk that never answers again holds up nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from agent.core.effects import Event, EventKind
+from agent.core.memory import AlarmSnapshot
+from agent.outbox.cursor import UplinkCursor
+from agent.outbox.disk import Disk, Opened, Survey
+from agent.outbox.events import OPENINGS, EventLog
+from agent.outbox.gaps import Gaps
+from agent.outbox.manifest import Damage, Segment
+from agent.outbox.positions import Positions
+from agent.outbox.records import Batch, EventRecord, Lane
+from agent.outbox.retention import Plan, Room, plan
+from agent.outbox.spec import OutboxSpec
+from agent.outbox.telemetry import TelemetryStore
+from agent.outbox.worker import Worker
+from drivers.clock import Clock
+
+TICK_S = 0.25
+"""Ages are looked at this often; events wake the loop at once."""
+HUNG_S = 2.0
+"""A write that takes longer counts as hung: events go out before they are on disk (docs/design.md 7)."""
+RETRY_S = 5.0
+"""So long after a failed write until the next is tried."""
+SAVE_POSITIONS_S = 2.0
+"""A moved position is on disk after this time ..."""
+SAVE_POSITIONS_RECORDS = 10
+"""... or this many records: half a window, so that less than one is sent again after a cut (Z3)."""
+SNAPSHOT_S = 1.0
+"""Least time between two alarm snapshots; the log fills in what lies between."""
+MEMORY_BYTES = 16 * 1024 * 1024
+"""What may wait in memory while the disk is bad."""
+RECENT_EVENT_BYTES = 1024 * 1024
+RECENT_BATCH_BYTES = 4 * 1024 * 1024
+"""What stays in memory for cursors after it was written."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Job:
+    name: str
+    future: asyncio.Future[Any]
+    since_s: float
+    finish: Callable[[Any], None]
+
+
+class Keeper:
+    """Brings both lanes, the positions and the snapshot to disk."""
+
+    def __init__(
+        self,
+        spec: OutboxSpec,
+        box: str,
+        boot: str,
+        clock: Clock,
+        disk: Disk,
+        events: EventLog,
+        telemetry: TelemetryStore,
+        cursors: Sequence[UplinkCursor],
+        gaps: Gaps,
+        on_health: Callable[[bool, str], None],
+        append: Callable[[Event], EventRecord],
+    ) -> None:
+        self._spec = spec
+        self._box = box
+        self._boot = boot
+        self._clock = clock
+        self._disk = disk
+        self._events = events
+        self._telemetry = telemetry
+        self._cursors = cursors
+        self._gaps = gaps
+        self._on_health = on_health
+        self._append = append
+        self._room = Room(
+            max_bytes=spec.max_bytes, event_bytes=int(spec.max_bytes * spec.event_share)
+        )
+        self._worker = Worker("outbox writer")
+        self._wake = asyncio.Event()
+        self._job: _Job | None = None
+        self._last_job = ""
+        self._retry_s = 0.0
+        self._moved_s: float | None = None
+        self._snapshot: AlarmSnapshot | None = None
+        self._snapshot_s = -SNAPSHOT_S
+        self._offset_unsaved: int | None = None
+        self._plan = Plan()
+        self._plan_key = 0
+        self._survey: Survey | None = None
+        self._surveyed: frozenset[int] = frozenset()
+        self._damage_key: int | None = None
+        self._verified_s = 0.0
+        self._suspects: set[tuple[Lane, int]] = set()
+        self._aside: list[EventRecord | Batch] = []
+        self._is_closing = False
+        self._is_finished = False
+        self.recovered = asyncio.Event()
+        self.replay: tuple[EventRecord, ...] = ()
+        self.fault = ""
+        """Why the disk cannot be written, for people; empty while it can."""
+        self.commits = 0
+        self.write_failures = 0
+
+    # -- what others tell ----------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Look at once what there is to do."""
+        self._wake.set()
+
+    def suspect(self, lane: Lane, numbers: Sequence[int]) -> None:
+        """Have segments looked at in which a reader met damage."""
+        self._suspects.update((lane, number) for number in numbers)
+
+    def keep_snapshot(self, snapshot: AlarmSnapshot) -> None:
+        """Write this snapshot once the events it covers are on disk; a newer one takes its place."""
+        self._snapshot = snapshot
+        self._wake.set()
+
+    def note_offset(self, offset_ms: int) -> None:
+        """Keep the clock offset of this boot."""
+        self._offset_unsaved = offset_ms
+
+    def set_aside(self, record: EventRecord | Batch, reason: str) -> None:
+        """Quarantine a record no broker takes, and tell of it."""
+        self._aside.append(record)
+        is_event = isinstance(record, EventRecord)
+        if isinstance(record, EventRecord) and record.event.kind is EventKind.DAMAGE:
+            return
+        self._tell_damage(
+            (
+                Damage(
+                    lane=Lane.EVENT if is_event else Lane.TELEMETRY,
+                    file="",
+                    reason=f"refused: {reason}"[:200],
+                    stream=record.stream,
+                    first_seq=record.seq,
+                    last_seq=record.seq,
+                    count=1,
+                ),
+            )
+        )
+
+    def acknowledged(self) -> None:
+        """Note that a cursor moved."""
+        done = self.done(Lane.TELEMETRY)
+        self._telemetry.queue.forget_done(done, unwritten_too=True)
+        self._events.queue.forget_done(self.done(Lane.EVENT), unwritten_too=False)
+        unsaved = self._unsaved_positions()
+        if unsaved and self._moved_s is None:
+            self._moved_s = self._clock.mono_s()
+        if unsaved >= SAVE_POSITIONS_RECORDS:
+            self._wake.set()
+
+    def done(self, lane: Lane) -> int:
+        """Return the key up to which every uplink has acknowledged; 0 without uplinks."""
+        if lane is Lane.EVENT:
+            return min((each.events.position for each in self._cursors), default=0)
+        return min((each.batches.position for each in self._cursors), default=0)
+
+    def limit_memory(self) -> None:
+        """Keep what waits for the disk within bounds: telemetry goes first, then technical events."""
+        events, batches = self._events.queue, self._telemetry.queue
+        if events.bytes + batches.bytes <= MEMORY_BYTES:
+            return
+        self._trim()
+        over = events.bytes + batches.bytes - MEMORY_BYTES
+        if over <= 0:
+            return
+        slack = MEMORY_BYTES // 16
+        done = self.done(Lane.TELEMETRY)
+        for key, batch in batches.evict(max(0, batches.bytes - over - slack), lambda _: True):
+            if key > done:
+                self._gaps.note(Lane.TELEMETRY, batch.stream, batch.seq, batch.seq, 1)
+        over = events.bytes + batches.bytes - MEMORY_BYTES
+        if over > 0:
+            done = self.done(Lane.EVENT)
+            for key, record in self._events.evict(max(0, events.bytes - over - slack)):
+                if key > done:
+                    self._gaps.note(Lane.EVENT, record.stream, record.seq, record.seq, 1)
+
+    def tell_gaps(self) -> None:
+        """Make events of what was dropped since the last call."""
+        if self._gaps:
+            for event in self._gaps.tell(self._clock.stamp()):
+                self._append(event)
+
+    # -- the task --------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until cancelled; may be started again. A bug in a step is raised."""
+        while True:
+            self._wake.clear()
+            self.tick()
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def close(self, deadline_s: float) -> None:
+        """Bring everything to disk and note the clean end, within `deadline_s` or not at all."""
+        self._is_closing = True
+        self._retry_s = 0.0
+        failures = self.write_failures
+        try:
+            async with asyncio.timeout(deadline_s):
+                while not self._is_finished and self.write_failures <= failures + 1:
+                    self._wake.clear()
+                    self.tick()
+                    if self._job is not None:
+                        await self._wake.wait()
+                    elif self.write_failures > failures:
+                        self._retry_s = 0.0
+        except TimeoutError:
+            _log.error("the outbox could not be closed in %.1f s", deadline_s)
+        if self._job is None and not self._is_finished:
+            self._worker.submit(self._disk.close)
+        self._worker.stop()
+
+    def tick(self) -> None:
+        """Look at the step under way, see to ages and bounds, and start the next step."""
+        now_s = self._clock.mono_s()
+        job = self._job
+        if job is not None and job.future.done():
+            self._end(job, now_s)
+            job = self._job
+        self._see_to_ages(now_s)
+        if job is not None:
+            if now_s - job.since_s >= HUNG_S:
+                self._set_fault(f"a disk write has been hanging for over {HUNG_S:.0f} s")
+        elif now_s >= self._retry_s:
+            self._start_next(now_s)
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    def _see_to_ages(self, now_s: float) -> None:
+        telemetry, spec = self._telemetry, self._spec
+        age_s = spec.batch_age_s
+        if spec.commit_interval_s:
+            age_s = min(age_s, spec.commit_interval_s / 2)
+        if telemetry.is_open and (self._is_closing or now_s - telemetry.opened_s >= age_s):
+            telemetry.seal()
+        if spec.commit_interval_s or self.fault:
+            self._release(Lane.TELEMETRY)
+        self.limit_memory()
+        if not self.fault or self._is_closing:
+            self.tell_gaps()
+
+    def _release(self, lane: Lane, key: int | None = None) -> None:
+        queue = self._events.queue if lane is Lane.EVENT else self._telemetry.queue
+        if queue.release(queue.last_key if key is None else key):
+            for each in self._cursors:
+                each.notice()
+
+    def sealed(self) -> None:
+        """Note that a batch was sealed: hand it out, or write it first."""
+        if self._spec.commit_interval_s or self.fault:
+            self._release(Lane.TELEMETRY)
+        else:
+            self._wake.set()
+
+    def appended(self) -> None:
+        """Note that an event waits: for the disk, or while that is bad for the uplinks alone."""
+        if self.fault:
+            self._release(Lane.EVENT)
+        self.limit_memory()
+        self._wake.set()
+
+    def _end(self, job: _Job, now_s: float) -> None:
+        self._job = None
+        self._last_job = job.name
+        try:
+            outcome = job.future.result()
+        except OSError as error:
+            self.write_failures += 1
+            self._retry_s = now_s + RETRY_S
+            self._set_fault(f"the disk cannot be written: {error.strerror or error}")
+            return
+        if self.fault:
+            _log.warning("outbox: the disk can be written again (was: %s)", self.fault)
+            self.fault = ""
+            self._on_health(True, "")
+        job.finish(outcome)
+        self._trim()
+
+    def _set_fault(self, why: str) -> None:
+        if not self.fault:
+            self.fault = why
+            _log.error("outbox: %s; going on from memory", why)
+            self._on_health(False, why)
+            self._mark_released()
+        self._release(Lane.EVENT)
+        self._release(Lane.TELEMETRY)
+
+    def _mark_released(self) -> None:
+        """Events that go out before they are on disk say so."""
+        self._events.mark_not_durable()
+
+    def _start_next(self, now_s: float) -> None:
+        due = self._due(now_s)
+        if not due:
+            return
+        names = [name for name, _, _ in due]
+        # the step after the last one in turn, so that none is starved by a stream of events
+        index = (names.index(self._last_job) + 1) % len(due) if self._last_job in names else 0
+        name, work, finish = due[index]
+        future = self._worker.submit(work)
+        future.add_done_callback(lambda _: self._wake.set())
+        self._job = _Job(name, future, now_s, finish)
+
+    def _due(self, now_s: float) -> list[tuple[str, Callable[[], Any], Callable[[Any], None]]]:
+        if not self.recovered.is_set():
+            streams = {
+                Lane.EVENT: self._events.queue.stream,
+                Lane.TELEMETRY: self._telemetry.queue.stream,
+            }
+            names = [each.uplink for each in self._cursors]
+            return [("open", partial(self._disk.open, streams, names, self._boot), self._opened)]
+        due: list[tuple[str, Callable[[], Any], Callable[[Any], None]]] = []
+        events = self._events.queue
+        if events.has_unwritten:
+            found = [(key, held.record) for key, held in events.unwritten()]
+            finish = partial(self._wrote_events, found[-1][0])
+            due.append(("events", partial(self._disk.append_events, found), finish))
+        if self._is_telemetry_due(now_s):
+            batches = [(k, held.record) for k, held in self._telemetry.queue.unwritten()]
+            done = partial(self._wrote_batches, batches[-1][0])
+            due.append(("telemetry", partial(self._disk.append_batches, batches), done))
+        if self._are_positions_due(now_s):
+            at = self._positions()
+            due.append(
+                ("positions", partial(self._disk.save_positions, at), partial(self._saved, at))
+            )
+        due.extend(self._rarely_due(now_s))
+        if not due:
+            due.extend(self._due_when_idle(now_s))
+        return due
+
+    def _rarely_due(
+        self, now_s: float
+    ) -> list[tuple[str, Callable[[], Any], Callable[[Any], None]]]:
+        due: list[tuple[str, Callable[[], Any], Callable[[Any], None]]] = []
+        snapshot = self._snapshot
+        if snapshot is not None and self._is_snapshot_due(snapshot, now_s):
+            due.append(
+                (
+                    "snapshot",
+                    partial(self._disk.save_snapshot, snapshot),
+                    partial(self._wrote_snapshot, snapshot, now_s),
+                )
+            )
+        if self._aside:
+            aside = tuple(self._aside)
+            due.append(("aside", partial(self._disk.keep_aside, aside), self._kept_aside))
+        if self._offset_unsaved is not None:
+            offset_ms = self._offset_unsaved
+            note = partial(self._disk.note_offset, self._boot, offset_ms)
+            due.append(("offset", note, self._noted_offset))
+        if self._damage_key is not None and self._events.queue.written >= self._damage_key:
+            due.append(("damage", self._disk.mark_damage, self._marked_damage))
+        making = self._making_room()
+        if making is not None:
+            due.append(making)
+        return due
+
+    def _due_when_idle(
+        self, now_s: float
+    ) -> list[tuple[str, Callable[[], Any], Callable[[Any], None]]]:
+        if self._is_closing:
+            seqs = {
+                Lane.EVENT: self._events.queue.last_seq,
+                Lane.TELEMETRY: self._telemetry.queue.last_seq,
+            }
+            wall_ms = self._clock.stamp().wall_ms
+            return [("finish", partial(self._disk.finish, seqs, wall_ms), self._finished)]
+        is_turn = now_s - self._verified_s >= TICK_S and self._disk.has_unverified()
+        if self._suspects or is_turn:
+            self._verified_s = now_s
+            suspects, self._suspects = frozenset(self._suspects), set()
+            return [("verify", partial(self._disk.verify, suspects), self._tell_damage)]
+        return []
+
+    # -- recovery ----------------------------------------------------------------------------------------
+
+    def _opened(self, found: Opened) -> None:
+        at = self._clock.stamp()
+        openings = tuple(
+            Event(kind=EventKind.STREAM, subject=self._box, at=at, detail=each.detail())
+            for each in (found.events, found.telemetry)
+        )
+        self._events.open(found.events.base, openings)
+        self._telemetry.queue.open_with(found.telemetry.base, [])
+        for each in self._cursors:
+            position = found.positions[each.uplink]
+            each.events.place(position[Lane.EVENT], found.events.base, OPENINGS)
+            each.batches.place(position[Lane.TELEMETRY], found.telemetry.base, 0)
+            if found.offset_ms is not None and each.offset_ms is None:
+                each.offset_ms = found.offset_ms
+            each.notice()
+        self.replay = found.replay
+        self.recovered.set()
+        self._tell_damage(found.damages)
+
+    def _tell_damage(self, damages: Sequence[Damage]) -> None:
+        for event in self._gaps.damage_events(damages, self._clock.stamp()):
+            _log.error("outbox: records lost: %s", event.detail)
+            record = self._append(event)
+            self._damage_key = self._events.queue.base + record.seq
+
+    def _marked_damage(self, _: object) -> None:
+        self._damage_key = None
+
+    # -- writing -----------------------------------------------------------------------------------------
+
+    def _wrote_events(self, key: int, refused: list[EventRecord]) -> None:
+        self.commits += 1
+        self._events.queue.wrote(key)
+        self._release(Lane.EVENT, key)
+        for each in refused:
+            self.set_aside(each, "JSON cannot hold it")
+
+    def _is_telemetry_due(self, now_s: float) -> bool:
+        queue, interval_s = self._telemetry.queue, self._spec.commit_interval_s
+        if not queue.has_unwritten:
+            return False
+        oldest = queue.oldest_unwritten()
+        if oldest is None:
+            return False
+        age_s = now_s - oldest.since_s
+        return self._is_closing or age_s >= max(interval_s / 2, interval_s - 2 * TICK_S)
+
+    def _wrote_batches(self, key: int, refused: list[Batch]) -> None:
+        self.commits += 1
+        self._telemetry.queue.wrote(key)
+        self._release(Lane.TELEMETRY, key)
+        for each in refused:
+            self.set_aside(each, "JSON cannot hold it")
+
+    def _trim(self) -> None:
+        self._events.queue.shrink(RECENT_EVENT_BYTES)
+        self._telemetry.queue.shrink(RECENT_BATCH_BYTES)
+
+    # -- positions ---------------------------------------------------------------------------------------
+
+    def _positions(self) -> Positions:
+        return {
+            each.uplink: {
+                Lane.EVENT: each.events.position,
+                Lane.TELEMETRY: each.batches.position,
+            }
+            for each in self._cursors
+        }
+
+    def _unsaved_positions(self) -> int:
+        """Return by how many records on disk the saved positions lag behind, at most."""
+        written = self._telemetry.queue.written
+        most = 0
+        for each in self._cursors:
+            most = max(
+                most,
+                each.events.position - each.events.saved,
+                min(each.batches.position, written) - each.batches.saved,
+            )
+        return most
+
+    def _are_positions_due(self, now_s: float) -> bool:
+        unsaved = self._unsaved_positions()
+        if unsaved <= 0:
+            return False
+        if self._moved_s is None:
+            self._moved_s = now_s
+        is_late = now_s - self._moved_s >= SAVE_POSITIONS_S
+        return self._is_closing or unsaved >= SAVE_POSITIONS_RECORDS or is_late
+
+    def _saved(self, positions: Positions, _: object) -> None:
+        self._moved_s = None
+        for each in self._cursors:
+            each.events.saved = positions[each.uplink][Lane.EVENT]
+            each.batches.saved = positions[each.uplink][Lane.TELEMETRY]
+
+    # -- snapshot and offset -----------------------------------------------------------------------------
+
+    def _kept_aside(self, _: object) -> None:
+        self._aside.clear()
+
+    def _is_snapshot_due(self, snapshot: AlarmSnapshot, now_s: float) -> bool:
+        position, queue = snapshot.position, self._events.queue
+        if (
+            position is not None
+            and position.stream == queue.stream
+            and queue.base + position.seq > queue.written
+        ):
+            return False
+        return self._is_closing or now_s - self._snapshot_s >= SNAPSHOT_S
+
+    def _wrote_snapshot(self, snapshot: AlarmSnapshot, now_s: float, _: object) -> None:
+        self._snapshot_s = now_s
+        if self._snapshot is snapshot:
+            self._snapshot = None
+
+    def _noted_offset(self, _: object) -> None:
+        self._offset_unsaved = None
+
+    # -- making room -------------------------------------------------------------------------------------
+
+    def _making_room(self) -> tuple[str, Callable[[], Any], Callable[[Any], None]] | None:
+        if self._survey is not None:
+            if self._events.queue.written < self._plan_key:
+                return None
+            segment = self._survey.segment
+            return "room", partial(self._disk.compact, segment), self._made_room
+        if not self._plan:
+            self._plan = plan(
+                self._room,
+                self._disk.segments(Lane.EVENT),
+                self._disk.segments(Lane.TELEMETRY),
+                events_done=self.done(Lane.EVENT),
+                surveyed=self._surveyed,
+            )
+            if not self._plan:
+                return None
+            self._tell_dropped(Lane.EVENT, self._plan.events)
+            self._tell_dropped(Lane.TELEMETRY, self._plan.telemetry)
+        if self._plan.survey is not None and not self._plan.events and not self._plan.telemetry:
+            look = partial(self._disk.survey, self._plan.survey, self.done(Lane.EVENT))
+            return "room", look, self._surveyed_segment
+        if self._events.queue.written < self._plan_key:
+            return None
+        drop = partial(self._disk.drop, self._plan.events, self._plan.telemetry)
+        return "room", drop, self._made_room
+
+    def _tell_dropped(self, lane: Lane, segments: Sequence[Segment]) -> None:
+        done = self.done(lane)
+        for segment in segments:
+            if self._cursors and segment.last > done:
+                for span in segment.spans:
+                    self._gaps.note(lane, span.stream, span.first_seq, span.last_seq, span.records)
+        self.tell_gaps()
+        self._plan_key = self._events.queue.last_key
+
+    def _surveyed_segment(self, survey: Survey) -> None:
+        self._plan = Plan()
+        self._surveyed |= {survey.segment.number}
+        if not survey.is_worth_it:
+            return
+        self._survey = survey
+        if self._cursors:
+            for stream, first_seq, last_seq, count in survey.ranges:
+                self._gaps.note(Lane.EVENT, stream, first_seq, last_seq, count)
+        self.tell_gaps()
+        self._plan_key = self._events.queue.last_key
+
+    def _made_room(self, _: object) -> None:
+        self._plan = Plan()
+        self._survey = None
+
+    def _finished(self, _: object) -> None:
+        self._is_finished = True

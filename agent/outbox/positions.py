@@ -1,0 +1,91 @@
+"""Where each uplink stands, on disk: two blocks of one file, written in turn.
+
+A block is overwritten in place and synced (one 4 KiB write); a cut in the middle leaves the other.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from agent.outbox.files import Files
+from agent.outbox.records import Lane
+
+_BLOCK = 4096
+"""Bytes: the sector and page size of SD cards and ext4."""
+
+Positions = dict[str, dict[Lane, int]]
+"""By uplink and lane: the number up to which everything is acknowledged."""
+
+
+class PositionFile:
+    """`cursors.bin`. Worker thread only."""
+
+    def __init__(self, directory: Path, files: Files) -> None:
+        self._path = directory / "cursors.bin"
+        self._files = files
+        self._generation = 0
+        self._size = 0
+        self._fd: int | None = None
+
+    def load(self) -> Positions | None:
+        """Return the newest positions that can be read, or None."""
+        try:
+            data = self._files.read(self._path)
+        except OSError:
+            return None
+        half = max(_BLOCK, len(data) // 2)
+        found: Positions | None = None
+        for part in (data[:half], data[half:]):
+            decoded = _decode(part)
+            if decoded is not None and decoded[0] > self._generation:
+                self._generation, found = decoded
+        return found
+
+    def save(self, positions: Mapping[str, Mapping[Lane, int]]) -> None:
+        """Write positions, durably.
+
+        Raises:
+            OSError: the disk failed; the positions before are still there.
+        """
+        body = json.dumps([self._generation + 1, positions], separators=(",", ":")).encode("ascii")
+        block = b"%08x %s\n" % (zlib.crc32(body), body)
+        block += b"\n" * (-len(block) % _BLOCK)
+        try:
+            if self._fd is None or len(block) != self._size:
+                self.close()
+                self._files.replace(self._path, block + block)
+                self._size = len(block)
+                self._fd = self._files.open(self._path)
+            else:
+                offset = len(block) * ((self._generation + 1) % 2)
+                self._files.pwrite(self._fd, block, offset)
+                self._files.sync_data(self._fd)
+        except OSError:
+            self.close()
+            raise
+        self._generation += 1
+
+    def close(self) -> None:
+        """Close the file."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            with suppress(OSError):
+                self._files.close(fd)
+
+
+def _decode(part: bytes) -> tuple[int, Positions] | None:
+    crc, _, body = part.rstrip(b"\n").partition(b" ")
+    if len(crc) != 8 or b"%08x" % zlib.crc32(body) != crc:
+        return None
+    try:
+        generation, positions = json.loads(body)
+        return int(generation), {
+            str(uplink): {Lane(lane): int(number) for lane, number in lanes.items()}
+            for uplink, lanes in positions.items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        return None

@@ -1,0 +1,156 @@
+"""Reading records back from segments, in a thread of its own: a sync that hangs holds up no reader."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinydb.queries import QueryLike
+
+from agent.core.effects import EventKind
+from agent.core.memory import LogPosition
+from agent.outbox.documents import event_record
+from agent.outbox.files import Files
+from agent.outbox.lines import Line, scan
+from agent.outbox.manifest import Segment
+from agent.outbox.records import EventRecord
+from agent.outbox.segment import SegmentDB
+
+_CACHED = 3
+"""Sealed segments kept in memory while cursors read through them (256 KiB each)."""
+
+_REPLAYED_PER_RULE = 4
+"""Without a snapshot, so many last transitions of each rule are given: state, and how it came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some records read from disk."""
+
+    documents: tuple[tuple[int, dict[str, Any]], ...]
+    """By rising number."""
+    next_number: int
+    """Where to go on."""
+    suspects: tuple[int, ...]
+    """Sealed segments in which damage was met."""
+
+
+class SegmentReader:
+    """Reads one lane. `segments` is what `SegmentLog.segments` was when asked."""
+
+    def __init__(self, directory: Path, files: Files) -> None:
+        self._directory = directory
+        self._files = files
+        self._cache: OrderedDict[int, tuple[Line, ...]] = OrderedDict()
+
+    def read(self, segments: Sequence[Segment], start: int, stop: int, most: int) -> Page:
+        """Return up to `most` records with numbers from `start` up to, without, `stop`.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        documents: list[tuple[int, dict[str, Any]]] = []
+        suspects: list[int] = []
+        for segment in segments:
+            if segment.last < start or not segment.records:
+                continue
+            if segment.first >= stop:
+                break
+            for line in self._lines(segment, suspects):
+                if start <= line.number < stop and line.number <= segment.last:
+                    documents.append((line.number, line.document()))
+                    start = line.number + 1
+                    if len(documents) >= most:
+                        return Page(
+                            documents=tuple(documents),
+                            next_number=start,
+                            suspects=tuple(suspects),
+                        )
+        return Page(documents=tuple(documents), next_number=stop, suspects=tuple(suspects))
+
+    def search(
+        self, segments: Sequence[Segment], condition: QueryLike | None, limit: int, stop: int
+    ) -> list[EventRecord]:
+        """Return up to `limit` newest events below number `stop` under a TinyDB condition, newest first."""
+        found: list[EventRecord] = []
+        for segment in reversed(segments):
+            if len(found) >= limit:
+                break
+            try:
+                with SegmentDB(self._directory / segment.name, self._files) as db:
+                    documents = db.all() if condition is None else db.search(condition)
+            except FileNotFoundError:
+                continue
+            for document in sorted(documents, key=lambda each: -each.doc_id):
+                is_wanted = document.doc_id <= segment.last and document.doc_id < stop
+                if is_wanted and len(found) < limit:
+                    found.append(event_record(document))
+        return found
+
+    def replay(
+        self, segments: Sequence[Segment], position: LogPosition | None
+    ) -> tuple[EventRecord, ...]:
+        """Return the alarm events behind a position, oldest first.
+
+        Where the position is not in the log any more, the last transitions of each rule.
+        """
+        known = position is not None and any(
+            span.stream == position.stream for each in segments for span in each.spans
+        )
+        alarms: list[EventRecord] = []
+        for segment in reversed(segments):
+            page: list[EventRecord] = []
+            is_reached = False
+            try:
+                lines = scan(self._files.read(self._directory / segment.name)).lines
+            except FileNotFoundError:
+                continue
+            for line in lines:
+                document = line.document()
+                if (
+                    known
+                    and position is not None
+                    and document.get("stream") == position.stream
+                    and int(str(document.get("seq", 0))) <= position.seq
+                ):
+                    page.clear()
+                    is_reached = True
+                elif document.get("kind") == EventKind.ALARM and line.number <= segment.last:
+                    page.append(event_record(document))
+            alarms[:0] = page
+            if is_reached:
+                break
+        return tuple(alarms) if known else _last_of_each(alarms)
+
+    def _lines(self, segment: Segment, suspects: list[int]) -> tuple[Line, ...]:
+        cached = self._cache.get(segment.number)
+        if cached is not None:
+            self._cache.move_to_end(segment.number)
+            return cached
+        try:
+            found = scan(self._files.read(self._directory / segment.name))
+        except FileNotFoundError:
+            if segment.is_sealed:
+                suspects.append(segment.number)
+            return ()
+        if segment.is_sealed:
+            if len(found.lines) != segment.records:
+                suspects.append(segment.number)
+            self._cache[segment.number] = found.lines
+            if len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
+        return found.lines
+
+
+def _last_of_each(alarms: Sequence[EventRecord]) -> tuple[EventRecord, ...]:
+    seen: dict[str, int] = {}
+    kept: list[EventRecord] = []
+    for record in reversed(alarms):
+        count = seen.get(record.event.rule, 0)
+        if count < _REPLAYED_PER_RULE:
+            seen[record.event.rule] = count + 1
+            kept.append(record)
+    return tuple(reversed(kept))

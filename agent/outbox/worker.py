@@ -1,0 +1,67 @@
+"""A daemon thread that does one blocking thing after another for the event loop.
+
+A daemon, since a sync on a dying card may never return and must not hold up the end of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Worker:
+    """One thread and its queue. Started by the first job, ended by `stop` (or with the process)."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._jobs: SimpleQueue[tuple[Callable[[], None] | None]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        """Queue a job and return its outcome to come, on the running loop.
+
+        A caller that gives up leaves the job running; its outcome is then dropped.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            outcome: Any = None
+            error: BaseException | None = None
+            try:
+                outcome = job()
+            except BaseException as caught:  # noqa: BLE001 - handed to whoever awaits the job
+                error = caught
+            # a closed loop has nobody left to tell
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, future, outcome, error)
+
+        self._jobs.put((run,))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            self._thread.start()
+        return future
+
+    def stop(self) -> None:
+        """Let the thread end after what is queued. Waits for nothing."""
+        self._jobs.put((None,))
+        self._thread = None
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()[0]) is not None:
+            job()
+
+
+def _settle(future: asyncio.Future[Any], outcome: object, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(outcome)
