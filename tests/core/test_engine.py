@@ -8,11 +8,13 @@ import pytest
 
 from agent.core.effects import (
     AlarmState,
+    AlarmView,
     Effect,
     Event,
     EventKind,
     Record,
     SetOutput,
+    ShowAlarm,
     ShowState,
     Telemeter,
 )
@@ -689,10 +691,10 @@ def test_an_alarm_whose_rule_is_gone_is_ended_by_an_event() -> None:
 def test_a_memory_that_comes_late_is_merged_with_outputs_and_what_it_hides() -> None:
     parent = rule("parent", Contact(point="q"), is_latched=True)
     child = rule("child", suppressed_by=("parent",))
-    world = World(site(parent, child, points=(point(), point("q")), kinds="relay"))
+    world = World(site(parent, child, points=(point(), point("q")), kinds="siren"))
     memory = AlarmMemory(rule="parent", state=AlarmState.ACTIVE_UNACKED, since_wall_ms=5)
     effects = world.do(world.engine.restore(memory, world.clock.stamp()))
-    assert effects[0] == SetOutput(output="relay", is_active=True, cause="parent")
+    assert effects[0] == SetOutput(output="siren", is_active=True, cause="parent")
     assert told(effects) == [("child", "unsuppressed", "suppressed")]
     assert world.shown["parent"] is AlarmState.ACTIVE_UNACKED
     assert told(world.read({"q": False}))[0] == ("parent", "active_unacked", "latched_unacked")
@@ -748,6 +750,45 @@ def test_transitions_are_counted_by_class_and_state() -> None:
         (AlarmClass.FIRE, "active_unacked"): 1,
         (AlarmClass.FIRE, "latched_unacked"): 1,
     }
+
+
+# -- what is shown ---------------------------------------------------------------------------------
+
+
+def views_shown(effects: list[Effect]) -> list[AlarmView]:
+    return [each.alarm for each in effects if isinstance(each, ShowAlarm)]
+
+
+def test_an_alarm_is_shown_when_it_becomes_pending_unknown_or_known_and_not_otherwise() -> None:
+    world = World(site(rule(on_delay_s=9.0)))
+    (known,) = views_shown(world.read({"p": False}))
+    assert (known.is_unknown, known.is_pending) == (False, False)
+    (pending,) = views_shown(world.read({"p": True}))
+    assert (pending.is_pending, pending.state) == (True, AlarmState.NORMAL)
+    (unknown,) = views_shown(world.read({"p": None}))
+    assert (unknown.is_unknown, unknown.is_pending) == (True, True)
+    (normal,) = views_shown(world.read({"p": False}))
+    assert (normal.is_unknown, normal.is_pending) == (False, False)
+    world.clock.advance(1.0)
+    assert views_shown(world.read({"p": False})) == []
+
+
+def test_every_alarm_is_shown_at_the_start_as_of_the_start() -> None:
+    clock = ManualClock()
+    engine = Engine(site(rule(), rule("s")))
+    views = views_shown(engine.start(clock.stamp()))
+    assert [(view.rule, view.state, view.since) for view in views] == [
+        ("r", AlarmState.NORMAL, clock.stamp()),
+        ("s", AlarmState.NORMAL, clock.stamp()),
+    ]
+    assert views == list(engine.alarms())
+
+
+def test_a_latched_alarm_says_so() -> None:
+    world = World(site(rule(is_latched=True), rule("s")))
+    assert [view.is_latched for view in world.engine.alarms()] == [False, False]
+    world.read({"p": True})
+    assert [view.is_latched for view in world.engine.alarms()] == [True, False]
 
 
 # -- work done -------------------------------------------------------------------------------------
