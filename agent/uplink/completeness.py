@@ -97,11 +97,11 @@ class Ledger:
         if lane not in (Lane.EVENT.value, Lane.TELEMETRY.value):
             return
         if event.kind is EventKind.STREAM:
-            opened, before = facts.get("stream"), facts.get("previous_stream")
+            opened, before = facts.get("stream"), facts.get("previous")
             if isinstance(opened, str):
                 self._book(Lane(lane), opened).is_opened = True
             if isinstance(before, str) and before:
-                last, unknown = facts.get("previous_last_seq"), facts.get("unknown_from_ms")
+                last, unknown = facts.get("previous_last_seq"), facts.get("unknown_from_wall_ms")
                 book = self._book(Lane(lane), before)
                 book.is_closed = True
                 book.is_clean = facts.get("previous_clean") is True

@@ -30,10 +30,10 @@ def opening(seq: int, *, last: int, clean: bool = True, unknown_ms: int | None =
         {
             "lane": "telemetry",
             "stream": "t2",
-            "previous_stream": "t1",
+            "previous": "t1",
             "previous_last_seq": last,
             "previous_clean": clean,
-            "unknown_from_ms": unknown_ms,
+            "unknown_from_wall_ms": unknown_ms,
         },
     )
 
@@ -137,3 +137,17 @@ def test_agrees_with_plain_sets_in_any_order(heard: list[int], last: int) -> Non
     assert missing == expected
     assert fresh == proof.heard == len(set(heard))
     assert proof.doubles == len(heard) - len(set(heard))
+
+
+def test_damage_that_cannot_be_told_apart_excuses_nothing() -> None:
+    ledger = Ledger()
+    for seq in (1, *range(3, 40)):
+        ledger.hear(tele(seq))
+    ledger.hear(
+        told(
+            1,
+            EventKind.DAMAGE,
+            {"lane": "telemetry", "stream": None, "first_seq": None, "last_seq": None},
+        )
+    )
+    assert proof_of(ledger).missing == (Span(2, 2),)

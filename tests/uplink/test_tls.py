@@ -79,7 +79,7 @@ async def test_records_go_over_tls(make_broker: MakeBroker, authority: MakeAutho
         # Large enough that the decrypted rest of a record has to be asked for.
         rig.cursor.put(*(batch(n, count=200) for n in range(1, 60)), event(1))
         await until(lambda: rig.is_up)
-        print("UP", await until(lambda: rig.cursor.unsent() == 0))
+        await until(lambda: rig.cursor.unsent() == 0)
         assert rig.is_up
 
 
