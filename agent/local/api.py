@@ -56,7 +56,7 @@ class Api:
             web.get("/api/v1/alarms", self._show(alarms_json), name="alarms"),
             web.get("/api/v1/outputs", self._show(outputs_json), name="outputs"),
             web.get("/api/v1/events", self._events),
-            web.get("/api/v1/stream", self._stream.handle),
+            web.get("/api/v1/stream", self._stream.handle, allow_head=False),
             web.post("/api/v1/commands", self._commands),
         ]
 

@@ -74,4 +74,8 @@ def _text(key: str, value: object) -> str:
         raise NotUnderstood(f"{key} is longer than {MOST_CHARACTERS} characters")
     if _CONTROL.search(value):
         raise NotUnderstood(f"{key} has control characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # a lone surrogate, which no record or message could carry
+        raise NotUnderstood(f"{key} is not Unicode text") from error
     return value.strip()

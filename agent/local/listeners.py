@@ -224,16 +224,21 @@ class Connections:
 
     def __init__(self, first_request_s: float = FIRST_REQUEST_S) -> None:
         self._first_request_s = first_request_s
+        self._coming: set[asyncio.BaseProtocol] = set()
         self._idle: dict[asyncio.BaseProtocol, asyncio.TimerHandle] = {}
 
     def factory(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
         """Return what makes the protocol of a new connection to `server`."""
 
         def make() -> asyncio.BaseProtocol:
-            if len(server.connections) >= MOST_CONNECTIONS:
+            # The server counts a connection only once it is told of it, a turn of the loop later;
+            # of a burst that is accepted in one turn, the others are on their way.
+            if len(server.connections) + len(self._coming) >= MOST_CONNECTIONS:
                 return _Refusal()
             protocol = server()
             loop = asyncio.get_running_loop()
+            self._coming.add(protocol)
+            loop.call_soon(self._coming.discard, protocol)  # just before it is told
             self._idle[protocol] = loop.call_later(self._first_request_s, self._expire, protocol)
             return protocol
 

@@ -191,6 +191,8 @@ class LocalServer:
             self._call_agent(ended.set)
 
     async def _serve(self, stop_asked: asyncio.Event) -> None:
+        if not self._shut:
+            self._tell(True, "")  # nothing to listen on is as it was asked for
         guard = Guard(self._spec.host)
         bridge = Bridge(self._door, self._loop, self._answer_s)
         stream = Stream(bridge)

@@ -19,7 +19,7 @@ import pytest
 from agent.core.effects import CommandName, Outcome
 from agent.core.spec import Label
 from agent.local.guard import HEADER
-from agent.local.listeners import MOST_CONNECTIONS
+from agent.local.listeners import MOST_CONNECTIONS, Listener, UnixPlace
 from agent.local.server import LocalServer
 from agent.local.spec import LocalSpec
 from tests.local.room import CALM, POINTS, VIEW, FakeAgent, Health, base, served
@@ -172,6 +172,7 @@ async def test_a_refusal_by_the_core_keeps_its_code(code: str, status: int) -> N
         {"name": "ack", "actor": "a\nb"},
         {"name": "reset", "code": "because"},
         {"name": "ack", "id": "a b"},
+        rb'{"name": "ack", "actor": "\ud800"}',
     ],
 )
 async def test_what_is_no_command_never_reaches_the_agent(body: object) -> None:
@@ -284,6 +285,37 @@ async def test_a_living_processs_socket_and_a_plain_file_are_left_alone(tmp_path
                 assert await server.stop()
             assert path.exists()
     assert plain.read_text() == "keep me"
+
+
+async def test_a_socket_file_that_somebody_removed_is_made_again(tmp_path: Path) -> None:
+    path, told = tmp_path / "p.sock", list[str]()
+    opened = asyncio.Event()
+
+    def hear(_: str, why: str) -> None:
+        told.append(why)
+        if not why:
+            opened.set()
+
+    listener = Listener(UnixPlace(path), asyncio.Protocol, hear, watch_s=0.02)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(listener.run(), name="listener")
+        for _ in range(2):
+            async with asyncio.timeout(2):
+                await opened.wait()
+            opened.clear()
+            assert path.is_socket()
+            path.unlink()
+        async with asyncio.timeout(2):
+            await opened.wait()
+        running.cancel()
+    assert told == ["", "its file was removed", "", "its file was removed", ""]
+    assert not path.exists()
+
+
+async def test_with_nowhere_to_listen_the_page_is_well_and_ends() -> None:
+    agent = FakeAgent()
+    async with served(agent, LocalSpec(port=None)) as server:
+        assert server.port is None
 
 
 async def test_a_port_that_is_taken_is_a_fault_and_taken_up_once_free() -> None:

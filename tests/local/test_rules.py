@@ -16,7 +16,7 @@ from tests.local.room import VIEW
 
 CONFIG = Path(__file__).parents[2] / "config"
 RULES = CONFIG / "prometheus" / "rules.yml"
-TESTS = CONFIG / "prometheus" / "tests.yml"
+TESTS = (CONFIG / "prometheus" / "tests.yml", CONFIG / "prometheus" / "tests-days.yml")
 DASHBOARD = CONFIG / "grafana" / "plantroom.json"
 
 NAME = re.compile(r"\b(?:plantroom|process)_[a-z0-9_]+")
@@ -43,7 +43,9 @@ def test_every_metric_named_in_rules_tests_and_dashboard_is_exported() -> None:
     found = expressions()
     assert len(found) > 50
     named = {name for expression in found for name in NAME.findall(expression)}
-    named |= set(re.findall(r"series: '((?:plantroom|process)_[a-z_]+)", TESTS.read_text("utf-8")))
+    for path in TESTS:
+        text = path.read_text("utf-8")
+        named |= set(re.findall(r"series: '((?:plantroom|process)_[a-z_]+)", text))
     assert len(named) > 30
     assert named - exported() == set()
 
@@ -62,7 +64,8 @@ def test_a_metric_that_nobody_exports_would_be_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("check", "rules", "rules.yml"), ("test", "rules", "tests.yml")]
+    "arguments",
+    [("check", "rules", "rules.yml"), ("test", "rules", "tests.yml", "tests-days.yml")],
 )
 def test_promtool_takes_the_rules(arguments: tuple[str, ...], need: Callable[[str], str]) -> None:
     result = subprocess.run(
@@ -86,3 +89,21 @@ def test_the_dashboard_can_be_provisioned() -> None:
         assert panel["datasource"]["uid"] == "${datasource}", panel["title"]
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24
+
+
+def test_promtool_understands_every_query_of_the_dashboard(
+    tmp_path: Path, need: Callable[[str], str]
+) -> None:
+    dashboard = json.loads(DASHBOARD.read_text("utf-8"))
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    rules = [{"record": f"query:{number}", "expr": each} for number, each in enumerate(queries)]
+    path = tmp_path / "queries.yml"  # JSON is YAML
+    path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    result = subprocess.run(
+        [need("promtool"), "check", "rules", path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
