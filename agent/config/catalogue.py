@@ -47,6 +47,7 @@ class Measured:
     """One quantity of a device with what the site says about it."""
 
     point: str
+    device: DeviceModel
     quantity: QuantitySpec
     settings: PointModel
     path: KeyPath
@@ -124,8 +125,7 @@ class Catalogue:
         if point in self.inputs:
             return self.inputs[point].zone or ""
         if (measured := self.measured.get(point)) is not None:
-            device = next(each for each in self.site.devices if measured in self.by_device[each.id])
-            return measured.settings.zone or device.zone or ""
+            return measured.settings.zone or measured.device.zone or ""
         zones = {f"{device.id}.online": device.zone for device in self.site.devices}
         zones |= {f"{output.id}.health": output.zone for output in self.site.outputs}
         return zones.get(point) or ""
@@ -199,13 +199,21 @@ def _measured(
             at: KeyPath = (*path, "points", name)
             spec = _adjusted(quantity, settings, at, findings)
             point = f"{device.id}.{name}"
-            found.append(Measured(point=point, quantity=spec, settings=settings, path=at))
+            found.append(
+                Measured(point=point, device=device, quantity=spec, settings=settings, path=at)
+            )
     for index, own in enumerate(device.quantities):
         at = (*path, "quantities", index)
         _check_quantity(own, at, findings)
         spec = _adjusted(_quantity(own), own, at, findings)
         found.append(
-            Measured(point=f"{device.id}.{own.name}", quantity=spec, settings=own, path=at)
+            Measured(
+                point=f"{device.id}.{own.name}",
+                device=device,
+                quantity=spec,
+                settings=own,
+                path=at,
+            )
         )
     return found
 

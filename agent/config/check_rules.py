@@ -140,7 +140,9 @@ def _check_loop(
     links = [
         link
         for link in catalogue.site.linkage
-        if output.id in link.outputs and matches(link, rule, zone)
+        if output.id in link.outputs
+        and link.id not in catalogue.opaque
+        and matches(link, rule, zone)
     ]
     if not links:
         return
@@ -175,6 +177,8 @@ def _check_linkage(
     for index, name in enumerate(link.rules):
         if name not in rules and name not in catalogue.opaque and not _is_built_in(name, catalogue):
             findings.fault((*path, "rules", index), f"no rule '{name}'{did_you_mean(name, rules)}")
+    if link.id in catalogue.opaque:
+        return
     if not (link.classes or link.zones or link.rules):
         findings.fault((*path, "id"), "names no alarms; give classes, zones or rules")
         return

@@ -42,7 +42,7 @@ def check_wires(catalogue: Catalogue, findings: Findings, folder: Path) -> None:
     _check_inputs(catalogue, findings)
     _check_outputs(catalogue, findings)
     _check_pins(site, findings)
-    _check_uplinks(site, findings, folder)
+    _check_uplinks(catalogue, findings, folder)
     _check_box(site, findings)
 
 
@@ -245,7 +245,8 @@ def _check_outputs(catalogue: Catalogue, findings: Findings) -> None:
             if value is not None
         ]
         if on_pin == on_coil or len(given) != 2:
-            findings.fault((*path, "id"), "needs either bus and pin, or device and coil")
+            if output.id not in catalogue.opaque:
+                findings.fault((*path, "id"), "needs either bus and pin, or device and coil")
             continue
         if output.bus is not None:
             _check_pin_bus(output.bus, (*path, "bus"), catalogue, findings)
@@ -295,7 +296,8 @@ def _check_pins(site: SiteModel, findings: Findings) -> None:
 # -- links -----------------------------------------------------------------------------------------
 
 
-def _check_uplinks(site: SiteModel, findings: Findings, folder: Path) -> None:
+def _check_uplinks(catalogue: Catalogue, findings: Findings, folder: Path) -> None:
+    site = catalogue.site
     sessions: dict[tuple[str, int, str], str] = {}
     for index, uplink in enumerate(site.uplinks):
         path: KeyPath = ("uplinks", index)
@@ -304,6 +306,8 @@ def _check_uplinks(site: SiteModel, findings: Findings, folder: Path) -> None:
                 (*path, "root"),
                 "must be words of lowercase letters, digits, dash, dot, underscore, with / between",
             )
+        if uplink.id in catalogue.opaque:
+            continue
         session = (uplink.host, uplink.port, uplink.client_id or site.box)
         if session in sessions:
             findings.fault(

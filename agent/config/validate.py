@@ -24,8 +24,9 @@ from agent.config.positions import Document
 _PLACEHOLDERS: Mapping[str, object] = {"version": 1, "site": "unnamed", "box": "unnamed"}
 """Stand in for required words that are missing, so that the rest can be judged."""
 
-_ROUNDS = 4
-"""Leaving things out can only make a file smaller; two rounds have been enough for every test."""
+_ROUNDS = 6
+"""A bad value is left out, then the key that needs it, then the item that needs the key: three rounds
+follow one slip, and slips are handled side by side."""
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class Validated:
     origin: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Per list section: the place in the file of each item that was kept."""
     left_out: set[str] = field(default_factory=set)
-    """Ids of broken things: naming them elsewhere is not a second fault."""
+    """Ids of things that lack a part or are gone: what follows from that is not a second fault."""
 
 
 def validate(document: Document) -> Validated:
@@ -54,44 +55,56 @@ def validate(document: Document) -> Validated:
         if isinstance(value, tuple)
     }
     result = Validated(None, faults, origin)
+    removed: set[KeyPath] = set()
     for _ in range(_ROUNDS):
         try:
             result.model = SiteModel.model_validate(data)
         except ValidationError as error:
-            faults.extend(_leave_out(document, data, result, error))
+            faults.extend(_leave_out(document, data, result, removed, error))
         else:
             break
     return result
 
 
 def _leave_out(
-    document: Document, data: dict[str | int, Any], result: Validated, error: ValidationError
+    document: Document,
+    data: dict[str | int, Any],
+    result: Validated,
+    removed: set[KeyPath],
+    error: ValidationError,
 ) -> Iterator[ConfigFault]:
-    """Yield the faults of one round and take what they are about out of `data`."""
+    """Yield the faults of one round and take what they are about out of `data`.
+
+    `removed` holds the paths in the file taken out in earlier rounds: what is wrong now with those or
+    around them only follows.
+    """
     bad_items: dict[str, set[int]] = {}
     bad_sections: set[str | int] = set()
-    unknown_keys: list[KeyPath] = []
+    bad_keys: list[KeyPath] = []
     for details in error.errors(include_url=False, include_input=False):
-        loc = details["loc"]
-        path = _path(data, loc)
+        path = _path(data, details["loc"])
+        in_file = _in_file(path, result.origin)
         if details["type"] == "too_short" and _length(data, path):
             continue  # its items are the fault, and each is reported
-        yield _fault(document, data, _in_file(path, result.origin), path, details)
-        if details["type"] in ("extra_forbidden", "invalid_key"):
-            unknown_keys.append(path)
-        elif len(path) > 1 and isinstance(path[1], int):
-            bad_items.setdefault(str(path[0]), set()).add(path[1])
-        elif path:
-            bad_sections.add(path[0])
-    for path in unknown_keys:
+        is_missing = details["type"] == "missing"
+        if not any(each[: len(in_file)] == in_file for each in removed):
+            yield _fault(document, data, in_file, path, details)
+        if details["type"] in _ADDED:
+            bad_keys.append(path)
+        elif len(path) < 2 or not isinstance(path[1], int):
+            bad_sections.update(path[:1])
+        else:
+            _note_id(data, path, result)
+            smaller = _smaller(path, is_missing=is_missing)
+            if smaller:
+                bad_keys.append(smaller)
+            else:
+                bad_items.setdefault(str(path[0]), set()).add(path[1])
+    removed.update(_in_file(path, result.origin) for path in bad_keys)
+    for path in bad_keys:
         _remove(data, path)
     for section, indices in bad_items.items():
         items = data[section]
-        result.left_out.update(
-            item["id"]
-            for index, item in enumerate(items)
-            if index in indices and isinstance(item, dict) and isinstance(item.get("id"), str)
-        )
         kept = [index for index in range(len(items)) if index not in indices]
         data[section] = tuple(items[index] for index in kept)
         result.origin[section] = tuple(result.origin[section][index] for index in kept)
@@ -99,6 +112,24 @@ def _leave_out(
         data.pop(name, None)
         if name in _PLACEHOLDERS:
             data[name] = _PLACEHOLDERS[str(name)]
+
+
+_ADDED = ("extra_forbidden", "invalid_key")
+"""Faults that go when the key goes, and harm nothing else."""
+
+
+def _smaller(path: KeyPath, *, is_missing: bool) -> KeyPath:
+    """Return the part of a list's item to leave out for a fault at `path`; empty for all of it."""
+    whole_key = path[:3]
+    if is_missing:
+        return whole_key if len(path) > 3 else ()
+    return whole_key if isinstance(path[-1], int) else path
+
+
+def _note_id(data: dict[str | int, Any], path: KeyPath, result: Validated) -> None:
+    item = _value_at(data, path[:2])
+    if isinstance(item, dict) and isinstance(item.get("id"), str):
+        result.left_out.add(item["id"])
 
 
 def _remove(data: dict[str | int, Any], path: KeyPath) -> None:

@@ -502,6 +502,8 @@ local: {port: -1}
         "6:25: buses[0].pol: unknown key; did you mean 'poll_ms'?",
         '7:5: buses[1].host: is missing and must be given',
         '7:39: buses[1].port: must be 65535 or less',
+        "10:18: devices[1].bus: no bus 'nix'",
+        '10:29: devices[1].unit: must be 1 to 247 (0 is broadcast, 248 to 255 are reserved)',
         "10:86: devices[1].quantities[0].type: must be 'bool', 'u16', 's16', 'u32', 's32', 'u64', 's64', 'f32', 'f64', 'bits', 'bcd16', 'bcd32' or 'string'; did you mean 'u16'?",
         '12:26: inputs[0].pin: must be 2 to 27 (BCM number, not header pin)',
         '14:63: rules[0].when.all[1]: a condition is one of {point: .., above: ..}, {point: .., below: ..}, {point: .., is: active}, {point: .., stale: true}, {all: [..]}, {any: [..]}',
@@ -526,6 +528,35 @@ def test_each_fault_is_told_with_its_place_and_its_cure(case: Case, tmp_path: Pa
     path = tmp_path / "site.yaml"
     path.write_text(HEAD + case.text, "utf-8")
     assert faults_of(path) == case.faults
+
+
+def test_a_slip_in_a_thing_does_not_make_its_other_mentions_faults(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(
+        HEAD
+        + """\
+buses:
+  - {id: tcp, type: modbus-tcp, host: h, timeout_ms: soon}
+  - {id: pins, type: gpo}
+devices:
+  - {id: air, bus: tcp, unit: 1, quantities: [{name: t, area: input, address: -1, type: s16}]}
+outputs:
+  - {id: siren, kind: siren, bus: pins, pin: 3.5}
+rules:
+  - {id: warm, class: fire, when: {point: air.t, abov: 50}}
+linkage:
+  - {id: l, classes: [fir], rules: [warm], outputs: [siren]}
+""",
+        "utf-8",
+    )
+    assert [fault.split(": ")[1] for fault in faults_of(path)] == [
+        "buses[0].timeout_ms",
+        "buses[1].type",
+        "devices[0].quantities[0].address",
+        "outputs[0].pin",
+        "rules[0].when",
+        "linkage[0].classes[0]",
+    ]
 
 
 def test_the_three_words_every_site_needs_are_asked_for_at_once(tmp_path: Path) -> None:
