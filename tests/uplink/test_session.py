@@ -18,6 +18,7 @@ from tests.uplink.conftest import MakeBroker
 from tests.uplink.fake_cursor import FakeCursor
 from tests.uplink.rig import QUICK, running, until, witness
 from tests.uplink.samples import alarm, batch, event, reading
+from tests.uplink.scripted import Script, scripted
 
 BOTH = pytest.mark.parametrize("protocol", list(Protocol), ids=lambda each: f"mqtt-{each}")
 
@@ -362,3 +363,40 @@ async def test_bad_readings_arrive_as_bad(broker: Broker) -> None:
         await until(lambda: len(seen.states) == 1)
         assert seen.states[0].reading.value is None
         assert seen.states[0].reading.reason == "timeout"
+
+
+async def test_close_keeps_its_deadline_on_a_dead_link_and_leaves_the_word_to_the_will(
+    broker: Broker,
+) -> None:
+    async with (
+        witness(broker.port) as seen,
+        proxied(broker.port) as proxy,
+        running(proxy.port) as rig,
+    ):
+        await until(lambda: rig.is_up)
+        proxy.is_silent = True
+        rig.cursor.put(event(1))
+        loop = asyncio.get_running_loop()
+        start_s = loop.time()
+        await rig.uplink.close(0.8)
+        assert loop.time() - start_s < 1.0
+        await until(rig.task.done, 1)
+        assert rig.cursor.unsent() == 1
+        await until(lambda: seen.statuses[-1].reason is StatusReason.LOST)
+
+
+async def test_one_uplink_without_a_broker_does_not_slow_another(broker: Broker) -> None:
+    async with running(free_port()) as dead, running(broker.port) as alive:
+        for one in (dead, alive):
+            one.cursor.put(*(batch(n) for n in range(1, 50)))
+        await until(lambda: alive.cursor.unsent() == 0)
+        assert dead.cursor.unsent() == 49
+
+
+async def test_a_batch_or_event_is_never_done_before_its_own_puback() -> None:
+    async with scripted(Script(puback_code={"tele/batch": 256})) as script, running(script.port) as rig:
+        rig.cursor.put(batch(1), batch(2), event(1))
+        await until(lambda: len([t for t in script.topics if "tele" in t]) == 2)
+        await until(lambda: rig.cursor.acked == [("e1", 1)])
+        await asyncio.sleep(0.1)
+        assert rig.cursor.unsent() == 2
