@@ -106,7 +106,7 @@ class Timekeeper:
     def __init__(
         self,
         clock: SettableClock,
-        record: Callable[[Event], None],
+        record: Callable[[Event], object],
         is_synced: SyncCheck,
         *,
         box: str = "box",

@@ -117,7 +117,7 @@ async def run_agent(
             boot=parts.boot,
             started=started,
             outputs=parts.outputs.views,
-            buses=[bus.stats for bus in (*parts.gpio, *parts.modbus)],
+            buses=[*(bus.stats for bus in parts.gpio), *(bus.stats for bus in parts.modbus)],
             uplinks=[uplink.stats for uplink in parts.uplinks],
             outbox=outbox.stats,
             counters=lambda: {
@@ -129,7 +129,7 @@ async def run_agent(
             config_ok=not config_fault,
             config_loaded_wall_ms=started.wall_ms,
         )
-        agent = Agent(picture.take, pipeline.command, outbox, health)
+        agent = Agent(picture.take, pipeline.command, outbox, health, lambda: page.port)
         page = LocalServer(
             site.local, agent, asyncio.get_running_loop(), on_health=health.of("box.page")
         )

@@ -55,7 +55,8 @@ def wire(site: LoadedSite, *, clock: SystemClock, boot: str, open_chip: OpenChip
     health = Health(inbox.post, clock)
     gpio = tuple(GpioBus(spec, clock, inbox.post, open_chip(spec)) for spec in site.gpio_buses)
     modbus = tuple(ModbusBus(spec, clock, inbox.post) for spec in site.modbus_buses)
-    buses: dict[str, GpioBus | ModbusBus] = {bus.id: bus for bus in (*gpio, *modbus)}
+    buses: dict[str, GpioBus | ModbusBus] = {bus.id: bus for bus in gpio}
+    buses |= {bus.id: bus for bus in modbus}
     lines: dict[str, OutputLine] = {
         output: buses[bus].line(output) for output, bus in site.line_of.items()
     }
@@ -136,7 +137,10 @@ class Agent:
         submit: Callable[[Command], Outcome],
         outbox: Outbox,
         health: Health,
+        page_port: Callable[[], int | None],
     ) -> None:
+        self.page_port = page_port
+        """Returns the TCP port of the page; None while it is not open."""
         self._health = health
         self._take_view = take_view
         self._submit = submit

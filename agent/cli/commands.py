@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from agent.cli import people, site
+from agent.cli import demo, install, people, site
 
 app = typer.Typer(
     name="plantroom",
@@ -15,6 +15,8 @@ app = typer.Typer(
 )
 site.register(app)
 people.register(app)
+demo.register(app)
+install.register(app)
 
 
 @app.command(

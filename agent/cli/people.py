@@ -14,7 +14,6 @@ from rich.table import Table
 
 from agent.cli.codes import Exit
 from agent.cli.places import socket_path
-from agent.local.client import AgentClient, AgentUnreachable
 
 SocketOption = Annotated[
     Path | None,
@@ -113,6 +112,8 @@ def reset(
 def _command(fields: dict[str, str], socket: Path | None, as_json: bool) -> None:
     fields["actor"] = fields["actor"] or getpass.getuser()
 
+    from agent.local.client import AgentClient
+
     async def send() -> dict[str, Any]:
         async with AgentClient(socket_path(socket)) as client:
             return await client.command(fields)
@@ -128,6 +129,8 @@ def _command(fields: dict[str, str], socket: Path | None, as_json: bool) -> None
 
 
 def _get(path: str, socket: Path | None) -> dict[str, Any]:
+    from agent.local.client import AgentClient
+
     async def ask() -> dict[str, Any]:
         async with AgentClient(socket_path(socket)) as client:
             return await client.get(path)
@@ -136,6 +139,8 @@ def _get(path: str, socket: Path | None) -> dict[str, Any]:
 
 
 def _reach(asking: Any) -> dict[str, Any]:  # noqa: ANN401 - a coroutine of whatever kind
+    from agent.local.client import AgentUnreachable
+
     try:
         answer: dict[str, Any] = asyncio.run(asking)
     except AgentUnreachable as error:

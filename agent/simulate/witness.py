@@ -75,6 +75,7 @@ def reconcile(
     *,
     witness_gaps: int = 0,
     forgotten: int = 0,
+    due_until_s: float = math.inf,
 ) -> Report:
     """Return the verdict on a run.
 
@@ -84,6 +85,8 @@ def reconcile(
         places: point id to the counter it reads; other points are not counted.
         played: the steps that were played, with what they expect.
         witness_gaps: times the witness's own session was lost.
+        due_until_s: monotonic time of the last answers that must have arrived: who stops reading
+            leaves an answer or two on the wire.
         forgotten: entries the ledger dropped for want of room; readings older than it are passed over.
     """
     examples: list[str] = list(witness.broken)
@@ -94,7 +97,7 @@ def reconcile(
     if witness.forgotten and once:
         # What left after the oldest message still remembered can only be in a later one.
         start_s = max(start_s, once[0].at.mono_s)
-    readings, wrong, latency = _readings(entries, once, places, start_s, examples)
+    readings, wrong, latency = _readings(entries, once, places, (start_s, due_until_s), examples)
     alarms, outputs, moves_ms = _expected(entries, once, played)
     examples += [
         f"not seen: {each.step}: {each.what}" for each in (*alarms, *outputs) if not each.is_seen
@@ -143,9 +146,11 @@ def _readings(
     entries: Sequence[Entry],
     arrivals: Sequence[Arrival],
     places: Mapping[str, Place],
-    start_s: float,
+    judged_s: tuple[float, float],
     examples: list[str],
 ) -> tuple[Count, int, list[float]]:
+    """`judged_s`: monotonic times between which an answer must have arrived."""
+    start_s, due_until_s = judged_s
     answered: dict[tuple[Place, int], ReadAnswered] = {}
     watched = frozenset(places.values())
     for entry in entries:
@@ -175,7 +180,7 @@ def _readings(
     lost = [
         key
         for key, entry in answered.items()
-        if not entry.fault and entry.at.mono_s >= start_s and key not in received
+        if not entry.fault and start_s <= entry.at.mono_s <= due_until_s and key not in received
     ]
     for place, value in lost[:_NAMED_MOST]:
         _name(examples, f"lost: {place.bus}/{place.unit}/{place.address} = {value} {_said(value)}")

@@ -1,0 +1,232 @@
+"""What a watcher of the demo sees: nothing, plain lines, or a live picture; and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from itertools import islice
+from pathlib import Path
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from agent.app.demo import Show, run_demo
+from agent.core.effects import AlarmState
+from agent.local.view import AgentView
+from agent.simulate.report import Report, Seen
+from agent.simulate.scenario import Played
+from agent.uplink.decode import EventSeen
+
+LINES_KEPT = 14
+LOOK_S = 0.25
+"""How often the terminal is drawn and the witness is asked for news."""
+
+_CLASS_STYLES = {"fire": "bold red", "gas": "bold red", "supervisory": "yellow", "fault": "yellow"}
+
+
+async def perform(config: Path, duration_s: float | None, port: int, watcher: Watcher) -> Report:
+    """Play the demo before a watcher until it ends or a person ends it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(watcher.run(), name="terminal")
+        try:
+            return await run_demo(
+                config,
+                duration_s=duration_s,
+                on_show=watcher.open,
+                on_step=watcher.step,
+                stop=stop,
+                page_port=port,
+            )
+        finally:
+            watching.cancel()
+
+
+class Watcher:
+    """Shows what goes on: nothing, plain lines, or a live picture."""
+
+    def __init__(self, *, is_quiet: bool) -> None:
+        self._is_quiet = is_quiet
+        self._console = Console(highlight=False)
+        self._is_live = not is_quiet and self._console.is_terminal
+        self._show: Show | None = None
+        self._begin_s = 0.0
+        self._seen = 0
+        self._step = "starting"
+        self._lines: list[Text] = []
+
+    def open(self, show: Show) -> None:
+        """The room is up."""
+        self._show = show
+        self._begin_s = asyncio.get_running_loop().time()
+        if not self._is_quiet and not self._is_live:
+            for line in self._addresses():
+                typer.echo(line)
+
+    def step(self, played: Played) -> None:
+        """A step of the story begins."""
+        label = played.step.label
+        self._step = f"{label.en}  {label.zh}"
+        self._say(Text(f"── {self._step}", style="bold cyan"))
+
+    async def run(self) -> None:
+        """Draw until cancelled."""
+        if self._is_quiet:
+            return
+        if not self._is_live:
+            while True:
+                self._hear()
+                await asyncio.sleep(LOOK_S)
+        with Live(console=self._console, auto_refresh=False, transient=False) as live:
+            while True:
+                self._hear()
+                if self._show is not None and self._show.agent is not None:
+                    live.update(self._picture(await self._show.agent.view()), refresh=True)
+                await asyncio.sleep(LOOK_S)
+
+    # -- lines ---------------------------------------------------------------------------------------
+
+    def _addresses(self) -> list[str]:
+        show = self._show
+        if show is None or show.agent is None:
+            return []
+        spec = show.site.local
+        page = f"http://{spec.host}:{show.agent.page_port() or '...'}"
+        return [
+            "Plantroom demo: a simulated plant room; nothing here touches real equipment.",
+            f"page     {page}/    metrics  {page}/metrics",
+            f"broker   {show.broker.host}:{show.broker.port} ({show.broker.kind})   "
+            f"topics   {show.site.uplinks[0].root}/{show.site.spec.site}/{show.site.spec.box}/#",
+        ]
+
+    def _hear(self) -> None:
+        """Turn events that reached the witness into lines."""
+        if self._show is None:
+            return
+        witness = self._show.witness
+        total = witness.forgotten + len(witness.arrivals)
+        news = min(total - self._seen, len(witness.arrivals))
+        for arrival in islice(witness.arrivals, len(witness.arrivals) - news, None):
+            if isinstance(arrival.seen, EventSeen):
+                record = arrival.seen.record
+                event = record.event
+                if event.kind in ("stream", "clock"):
+                    continue
+                style = _CLASS_STYLES.get(event.alarm_class, "") if event.kind == "alarm" else ""
+                if event.to_state == AlarmState.NORMAL:
+                    style = "green"
+                words = f"{event.kind:<8} {event.alarm_class:<12} {event.subject}"
+                change = f"{event.from_state} → {event.to_state}" if event.to_state else event.code
+                late = " (sent late, from the outbox)" if arrival.seen.is_replay else ""
+                self._say(Text(f"{words}  {change}{late}", style=style))
+        self._seen = total
+
+    def _say(self, line: Text) -> None:
+        at_s = asyncio.get_running_loop().time() - self._begin_s
+        stamped = Text.assemble((f"{at_s:6.1f} s  ", "dim"), line)
+        if self._is_live:
+            self._lines = [*self._lines[-LINES_KEPT + 1 :], stamped]
+        elif not self._is_quiet:
+            typer.echo(stamped.plain)
+
+    # -- picture -------------------------------------------------------------------------------------
+
+    def _picture(self, view: AgentView) -> RenderableType:
+        grid = Table.grid(expand=True, padding=(0, 1))
+        grid.add_column(ratio=3)
+        grid.add_column(ratio=2)
+        grid.add_row(_points(view), Group(_alarms(view), _outputs(view), _link(view)))
+        return Group(
+            *(Text(line) for line in self._addresses()),
+            Panel(grid, title=self._step, border_style="cyan"),
+            *self._lines,
+        )
+
+
+def _points(view: AgentView) -> Table:
+    table = Table("point", "value", "quality", box=None, expand=True)
+    for point in view.points:
+        if point.spec.kind in ("health", "online", "count"):
+            continue
+        reading = point.reading
+        if reading is None or reading.value is None:
+            quality = reading.quality if reading is not None else "not read yet"
+            table.add_row(Text(point.spec.id, style="yellow"), "—", Text(quality, style="yellow"))
+        else:
+            value = reading.value
+            word = ("active" if value else "at rest") if isinstance(value, bool) else None
+            number = f"{value:.1f} {reading.unit}" if isinstance(value, (int, float)) else value
+            table.add_row(point.spec.id, word or str(number), reading.quality)
+    return table
+
+
+def _alarms(view: AgentView) -> Table:
+    table = Table("class", "alarm", "state", box=None, expand=True)
+    standing = [each for each in view.alarms if each.state is not AlarmState.NORMAL]
+    for alarm in sorted(standing, key=lambda each: each.alarm_class.rank):
+        style = _CLASS_STYLES.get(alarm.alarm_class, "")
+        table.add_row(
+            Text(alarm.alarm_class, style=style), alarm.rule, alarm.state.replace("_", ", ")
+        )
+    if not standing:
+        table.add_row("", Text("no alarms", style="green"), "")
+    return table
+
+
+def _outputs(view: AgentView) -> Table:
+    table = Table("output", "state", box=None, expand=True)
+    for output in view.outputs:
+        word = {True: "ACTIVE", False: "at rest", None: "unknown"}[output.is_active]
+        style = "bold red" if output.is_active else "yellow" if output.is_active is None else ""
+        table.add_row(output.spec.id, Text(word, style=style))
+    return table
+
+
+def _link(view: AgentView) -> Text:
+    unsent = sum(view.outbox.unsent_by_uplink.values()) if view.outbox else 0
+    states = ", ".join(
+        f"{uplink.id} {'connected' if uplink.is_connected else 'AWAY'}" for uplink in view.uplinks
+    )
+    return Text(f"uplink {states}; {unsent} records waiting", style="" if not unsent else "yellow")
+
+
+def print_report(report: Report) -> None:
+    """Print the verdict for people."""
+    console = Console(highlight=False)
+    table = Table("", "delivered", "lost", "twice", box=None)
+    for name, count in (
+        ("readings", report.readings),
+        ("batches", report.batches),
+        ("events", report.events),
+    ):
+        table.add_row(name, str(count.delivered), str(count.lost), str(count.duplicated))
+    console.print(table)
+    register = report.latency_register_to_subscriber
+    contact = report.latency_contact_to_output
+    console.print(
+        f"register to subscriber: median {register.p50_ms:.1f} ms, p99 {register.p99_ms:.1f} ms; "
+        f"contact to output: median {contact.p50_ms:.1f} ms, most {contact.max_ms:.1f} ms"
+    )
+    missing = [each for each in (*report.alarms, *report.outputs) if not each.is_seen]
+    _print_missing(console, missing)
+    for example in report.examples:
+        console.print(f"  {example}")
+    console.print(
+        "[green]Nothing was lost, and everything that had to happen was seen.[/]"
+        if report.is_clean
+        else "[bold red]Something was lost, wrong or not seen.[/]"
+    )
+    sys.stdout.flush()
+
+
+def _print_missing(console: Console, missing: list[Seen]) -> None:
+    for each in missing:
+        console.print(f"[bold red]not seen:[/] {each.step}: {each.what}")
