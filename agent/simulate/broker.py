@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
 import socket
 import tempfile
@@ -24,6 +25,9 @@ _LOOK_S = 0.02
 _TRIES = 3
 _SEARCHED = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin"
 """Debian keeps mosquitto in /usr/sbin, which is not on every user's PATH."""
+
+_NOBODY = "65534"
+"""The kernel's overflow user and group id (proc(5), overflowuid), `nobody` on Debian."""
 
 Kind = Literal["mosquitto", "amqtt"]
 
@@ -103,6 +107,7 @@ class _Mosquitto:
     protocol_versions = (MqttVersion.V5, MqttVersion.V311)
 
     def __init__(self, program: str, folder: Path) -> None:
+        folder.chmod(0o755)  # the broker may run as another user; nothing in here is secret
         self._program = program
         self._config = folder / "mosquitto.conf"
         self._said = folder / "mosquitto.log"
@@ -114,22 +119,24 @@ class _Mosquitto:
             return
         said = ""
         is_first = self.port == 0
-        # A port that was free a moment ago can be gone when mosquitto binds it.
-        for _ in range(_TRIES):
+        # A port that was free a moment ago can be gone when mosquitto binds it; and a container may
+        # forbid the change of user, so later attempts go without the prefix.
+        for attempt in range(_TRIES):
             if is_first:
                 self.port = _free_port()
             self._config.write_text(_mosquitto_config(self.port), "utf-8")
-            said = await self._launch()
+            self._config.chmod(0o644)
+            said = await self._launch(_dies_with_us() if attempt == 0 else ())
             if not said:
                 return
         raise BrokerFailed(f"mosquitto does not start: {said}")
 
-    async def _launch(self) -> str:
+    async def _launch(self, prefix: tuple[str, ...]) -> str:
         """Start the process; return what it said if it ended before it listened."""
         # A file, not a pipe: a pipe nobody empties would block the broker one day.
         with self._said.open("wb") as said:
             self._process = await asyncio.create_subprocess_exec(
-                *_dies_with_us(),
+                *prefix,
                 self._program,
                 "-c",
                 str(self._config),
@@ -182,9 +189,16 @@ def _mosquitto_config(port: int) -> str:
 
 
 def _dies_with_us() -> tuple[str, ...]:
-    """Return the prefix that lets the kernel end the broker when we are killed, where there is one."""
+    """Return the prefix that lets the kernel end the broker when we are killed, where there is one.
+
+    The kernel forgets the wish when a process changes its user, as mosquitto does when started by
+    root. So setpriv changes the user first and leaves mosquitto nothing to change.
+    """
     setpriv = shutil.which("setpriv")
-    return (setpriv, "--pdeathsig", "TERM", "--") if setpriv else ()
+    if setpriv is None:
+        return ()
+    nobody = ("--reuid", _NOBODY, "--regid", _NOBODY, "--clear-groups")
+    return (setpriv, *(nobody if os.geteuid() == 0 else ()), "--pdeathsig", "TERM", "--")
 
 
 class _Amqtt:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
+import sys
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -132,6 +136,46 @@ async def test_a_cancelled_user_leaves_no_broker_behind() -> None:
 
 
 @pytest.mark.process
+async def test_a_broker_does_not_outlive_a_killed_owner() -> None:
+    need_kind("mosquitto")
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv (util-linux) is not installed")
+    code = (
+        "import asyncio\n"
+        "from agent.simulate.broker import run_broker\n"
+        "async def main():\n"
+        "    async with run_broker() as broker:\n"
+        "        print(broker.port, flush=True)\n"
+        "        await asyncio.sleep(30)\n"
+        "asyncio.run(main())\n"
+    )
+    # Where a broker of another user may look: pytest's own folder is closed to others.
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    owner = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        code,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
+    try:
+        assert owner.stdout is not None
+        async with asyncio.timeout(20):
+            port = int(await owner.stdout.readline())
+            assert not await is_refused(port)
+            owner.kill()
+            await owner.wait()
+            while not await is_refused(port):  # noqa: ASYNC110 - the kernel tells nobody
+                await asyncio.sleep(0.02)
+    finally:
+        if owner.returncode is None:
+            owner.kill()
+            await owner.wait()
+        shutil.rmtree(folder)
+
+
+@pytest.mark.process
 async def test_a_broker_killed_from_outside_is_started_again() -> None:
     need_kind("mosquitto")
     async with run_broker() as broker:
@@ -139,6 +183,16 @@ async def test_a_broker_killed_from_outside_is_started_again() -> None:
         os.kill(process.pid, signal.SIGKILL)
         await process.wait()
         await broker.start()
+        await publish(broker.port, "a/b", b"x")
+
+
+@pytest.mark.process
+async def test_a_broker_starts_where_the_prefix_is_forbidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    need_kind("mosquitto")
+    monkeypatch.setattr(broker_room, "_dies_with_us", lambda: ("/bin/false",))
+    async with run_broker() as broker:
         await publish(broker.port, "a/b", b"x")
 
 
