@@ -7,7 +7,7 @@ edges need a chip.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,8 +113,10 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
 
 
 @pytest.fixture
-def chip(kernel: Kernel) -> Pins:
-    return open_factory("lgpio", 0)
+def chip(kernel: Kernel) -> Iterator[Pins]:
+    opened = open_factory("lgpio", 0)
+    yield opened
+    opened.close()
 
 
 @pytest.mark.parametrize("high", [True, False])
