@@ -37,12 +37,22 @@ class Stream:
         self._number = 0
         self._frames: dict[str, tuple[int, object, bytes]] = {}
         self._is_closed = False
+        self._is_failing = False
 
     async def run(self) -> None:
         """Look at the agent once a second while somebody listens; until cancelled."""
         while True:
             await self._wanted.wait()
-            await self._look()
+            try:
+                await self._look()
+            except Exception as error:  # noqa: BLE001 - listeners must not cost the page its thread
+                if not self._is_failing:
+                    _log.exception("the stream cannot tell what it sees")
+                self._is_failing = True
+                message = f"the stream failed: {type(error).__name__}"
+                self._put("agent", message, {"answers": False, "message": message})
+            else:
+                self._is_failing = False
             await asyncio.sleep(PERIOD_S)
 
     async def _look(self) -> None:
@@ -51,10 +61,10 @@ class Stream:
         except NoAnswer as error:
             self._put("agent", str(error), {"answers": False, "message": str(error)})
         else:
+            alarms, state = alarms_json(view), {**points_json(view), **outputs_json(view)}
             self._put("agent", "", {"answers": True, "message": ""})
-            alarms = alarms_json(view)
-            self._put("alarms", (alarms["alarms"], _doubts(view)), alarms)
-            self._put("state", _face(view), {**points_json(view), **outputs_json(view)})
+            self._put("alarms", (alarms["alarms"], view.not_ready), alarms)
+            self._put("state", _face(view), state)
 
     def _put(self, name: str, face: object, body: dict[str, Any]) -> None:
         last = self._frames.get(name)
@@ -118,10 +128,6 @@ class Stream:
 async def _write(response: web.StreamResponse, frame: bytes) -> None:
     async with asyncio.timeout(WRITE_S):
         await response.write(frame)
-
-
-def _doubts(view: AgentView) -> object:
-    return view.not_ready
 
 
 def _face(view: AgentView) -> object:

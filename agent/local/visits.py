@@ -33,6 +33,7 @@ class Visits:
             web.get("/", self._page),
             web.get("/live", self._live),
             web.post("/commands", self._command),
+            web.get("/favicon.ico", _no_icon),
             *[web.get(f"/static/{name}", _static(name, kind)) for name, kind in STATIC],
         ]
 
@@ -114,6 +115,10 @@ def _refusal(code: str, message: str = "") -> Outcome:
 def _html(text: str, status: int = 200) -> web.Response:
     headers = {"Vary": "Accept-Language"}
     return web.Response(text=text, status=status, content_type="text/html", headers=headers)
+
+
+async def _no_icon(_: web.Request) -> web.Response:
+    return web.Response(status=204)
 
 
 def _static(name: str, kind: str) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -20,7 +20,7 @@ from agent.core.effects import CommandName, Outcome
 from agent.core.spec import Label
 from agent.local.guard import HEADER
 from agent.local.listeners import MOST_CONNECTIONS, Listener, UnixPlace
-from agent.local.server import LocalServer
+from agent.local.server import LocalServer, PageEnded
 from agent.local.spec import LocalSpec
 from tests.local.room import CALM, POINTS, VIEW, FakeAgent, Health, base, served
 
@@ -512,6 +512,26 @@ async def test_a_page_that_died_is_told_and_can_be_started_again() -> None:
     assert await server.stop()
 
 
+async def test_stopping_right_after_starting_ends_the_thread() -> None:
+    for _ in range(5):
+        server = LocalServer(LocalSpec(port=0), FakeAgent(), asyncio.get_running_loop())
+        server.start()
+        assert await server.stop()
+        assert await server.stop(), "stopping twice is stopping"
+
+
+async def test_a_page_whose_thread_ends_by_itself_is_told_and_raised(tmp_path: Path) -> None:
+    health = Health()
+    wrong: Any = str(tmp_path / "p.sock")  # not a Path: a bug, as a thread may meet one
+    spec = LocalSpec(port=None, socket=wrong)
+    server = LocalServer(spec, FakeAgent(), asyncio.get_running_loop(), on_health=health)
+    async with asyncio.timeout(5):
+        with pytest.raises(PageEnded):
+            await server.run()
+    assert health.told[-1][0] is False
+    assert not server.is_running
+
+
 # -- limits -------------------------------------------------------------------------------------------
 
 
@@ -600,6 +620,22 @@ async def test_the_stream_tells_all_at_first_and_then_only_what_changed() -> Non
         agent.error = RuntimeError("gone")
         name, data = await read_event(answer.content)
         assert (name, data["answers"]) == ("agent", False)
+
+
+async def test_a_stream_that_cannot_tell_says_so_and_leaves_the_page_alone() -> None:
+    agent = FakeAgent(dataclasses.replace(CALM, alarms="not what was promised"))  # type: ignore[arg-type]
+    async with (
+        served(agent) as server,
+        aiohttp.ClientSession() as session,
+        session.get(base(server) + "/api/v1/stream") as answer,
+    ):
+        name, data = await read_event(answer.content)
+        assert (name, data["answers"]) == ("agent", False)
+        assert (await get(server, "/api/v1/alarms"))[0] == 500
+        agent.shown = CALM
+        name, data = await read_event(answer.content)
+        assert (name, data["answers"]) == ("agent", True)
+        assert (await get(server, "/healthz"))[0] == 200
 
 
 async def test_nobody_listening_means_nobody_asks() -> None:
