@@ -11,12 +11,14 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from agent.config.faults import ConfigError, ConfigFault
 from agent.config.load import LoadedSite, load_site, read_bytes
+from agent.config.model_site import PathsModel
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +40,8 @@ def load_or_last_good(
     """Return the site of `path`, or of the last file that worked with the text of what is wrong.
 
     A site that loads is kept as the last good one; that it could not be kept (disk full, read-only) is
-    logged and stops nothing. Arguments as of `load_site`. With a file that is broken, the data folder
-    is known only from `data_dir`, PLANTROOM_DATA in `env`, or is the default.
+    logged and stops nothing. Arguments as of `load_site`. A broken file is searched for its data folder
+    as far as it can be read.
 
     Raises:
         ConfigError: the file is bad and there is no last good one that can be used.
@@ -54,13 +56,13 @@ def load_or_last_good(
             credentials_dir=credentials_dir,
         )
     except ConfigError as error:
-        data = data_dir or Path((env or {}).get("PLANTROOM_DATA") or DEFAULT_DATA)
+        root = _root(path, sets or {}, data_dir, env or {})
         try:
             kept = _load_kept(
-                data,
+                root,
                 path,
                 sets=sets,
-                data_dir=data,
+                data_dir=data_dir,
                 run_dir=run_dir,
                 env=env,
                 credentials_dir=credentials_dir,
@@ -75,8 +77,31 @@ def load_or_last_good(
     return site, None
 
 
-DEFAULT_DATA = "/var/lib/plantroom"
-"""As `paths.data` of the model (design section 9)."""
+_DATA_LINE = re.compile(
+    rb"^paths:[ \t]*(?:\{[^}\n]*?\b|(?:[ \t]*#[^\n]*)?\n(?:[ \t]+[^\n]*\n)*?[ \t]+)"
+    rb"data:[ \t]*([^\s,}#]+)",
+    re.MULTILINE,
+)
+"""`data` below `paths` in a file that is no YAML any more. A wrong guess does no harm: what is kept
+there is checked by its sums."""
+
+
+def _root(
+    path: Path, sets: Mapping[str, str], data_dir: Path | None, env: Mapping[str, str]
+) -> Path:
+    """Return where the last good files are most likely kept."""
+    named = data_dir or env.get("PLANTROOM_DATA") or sets.get("paths.data")
+    if named:
+        return Path(named) / _FOLDER
+    try:
+        found = _DATA_LINE.search(read_bytes(path))
+    except ConfigError:
+        found = None
+    if found is not None:
+        guess = Path(found[1].decode("utf-8", "replace").strip("'\"")) / _FOLDER
+        if _named(guess):
+            return guess
+    return Path(PathsModel().data) / _FOLDER
 
 
 def keep(site: LoadedSite) -> None:
@@ -136,16 +161,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _load_kept(
-    data: Path,
+    root: Path,
     path: Path,
     *,
     sets: Mapping[str, str] | None,
-    data_dir: Path,
+    data_dir: Path | None,
     run_dir: Path | None,
     env: Mapping[str, str] | None,
     credentials_dir: Path | None,
 ) -> LoadedSite:
-    root = data / _FOLDER
     name = _named(root)
     folder = root / name
     if not name or not folder.is_dir():

@@ -123,3 +123,23 @@ def test_the_kept_file_loads_by_itself(path: Path, data: Path) -> None:
     load(path, data)
     (kept,) = (data / "last-good").rglob("site.yaml")
     assert zone_of(load_site(kept)) == "hall"
+
+
+@pytest.mark.parametrize(
+    ("paths", "wreck"),
+    [
+        ("paths: {{data: {data}}}\n", "site: River Side\n"),
+        ("paths: {{run: /r, data: '{data}'}} # here\n", "\t- nothing\n"),
+        ("paths: # ours\n  run: /r\n  # and\n  data: {data}\n", "a: [\n"),
+    ],
+)
+def test_the_data_folder_is_found_in_a_file_that_is_no_yaml_any_more(
+    path: Path, data: Path, paths: str, wreck: str
+) -> None:
+    text = GOOD + paths.format(data=data)
+    path.write_text(text, "utf-8")
+    assert load_or_last_good(path, env={})[1] is None
+    path.write_text(text + wreck, "utf-8")
+    site, fault = load_or_last_good(path, env={})
+    assert fault is not None
+    assert (zone_of(site), site.paths.data) == ("hall", data)
