@@ -198,6 +198,7 @@ class _Client(aiomqtt.Client):
         self._spec = spec
         self._waiting: dict[int, asyncio.Future[ReasonCode]] = {}
         self._is_silent = False
+        self._is_told = False
         self._tick: asyncio.TimerHandle | None = None
         self._client.disable_logger()  # it logs as errors what is told here as exceptions
         self.limits = Limits()
@@ -275,9 +276,14 @@ class _Client(aiomqtt.Client):
         ended = self._disconnected
         fault = ended.exception() if ended.done() and not ended.cancelled() else None
         code = fault.rc if isinstance(fault, aiomqtt.MqttCodeError) else None
-        number = code.value if isinstance(code, ReasonCode) else None
-        why = str(code) if code is not None else str(fault or "closed by the broker")
-        return LinkLost(f"{self._where}: {why}", code=number, is_by_peer=not self._is_silent)
+        if self._is_silent:
+            return LinkLost(f"{self._where}: silent for longer than the keepalive allows")
+        if self._is_told and isinstance(code, ReasonCode):
+            why = f"{self._where}: ended by the broker: {code}"
+            return LinkLost(why, code=code.value, is_by_peer=True)
+        # Without a DISCONNECT the library only knows "unspecified error".
+        why = "connection lost" if fault is None or code is not None else str(fault)
+        return LinkLost(f"{self._where}: {why}", is_by_peer=True)
 
     @property
     def _where(self) -> str:
@@ -352,8 +358,8 @@ class _Client(aiomqtt.Client):
         properties: Properties | None = None,
     ) -> None:
         # Where no DISCONNECT came, the library gives 141 (keep alive timeout) for a silent link.
-        is_told = flags.is_disconnect_packet_from_server
-        self._is_silent = not is_told and reason_code.value == _KEEP_ALIVE_TIMEOUT
+        self._is_told = flags.is_disconnect_packet_from_server
+        self._is_silent = not self._is_told and reason_code.value == _KEEP_ALIVE_TIMEOUT
         if not self._connected.done():
             # The library would let the caller wait for a CONNACK that cannot come any more.
             self._connected.set_exception(aiomqtt.MqttError("closed before CONNACK"))

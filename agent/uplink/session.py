@@ -253,8 +253,8 @@ class Uplink:
             status = self._sink.status(self._clock.stamp(), StatusReason.HEARTBEAT)
             try:
                 await sender.publish(status)
-            except Refused:
-                continue  # told by the tally
+            except (Refused, TooLarge):
+                continue  # told by the tally, or at the birth, which is as large
 
     async def _heed_close(self, sender: Sender | None) -> None:
         await self._closing.wait()

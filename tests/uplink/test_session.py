@@ -394,7 +394,10 @@ async def test_one_uplink_without_a_broker_does_not_slow_another(broker: Broker)
 
 
 async def test_a_batch_or_event_is_never_done_before_its_own_puback() -> None:
-    async with scripted(Script(puback_code={"tele/batch": 256})) as script, running(script.port) as rig:
+    async with (
+        scripted(Script(puback_code={"tele/batch": 256})) as script,
+        running(script.port) as rig,
+    ):
         rig.cursor.put(batch(1), batch(2), event(1))
         await until(lambda: len([t for t in script.topics if "tele" in t]) == 2)
         await until(lambda: rig.cursor.acked == [("e1", 1)])
