@@ -307,6 +307,23 @@ def test_a_pending_alarm_whose_delay_was_over_before_silence_began_is_raised() -
     assert told(world.tick()) == [RAISED]
 
 
+def test_a_point_its_driver_called_stale_is_not_told_of_twice() -> None:
+    world = World(site(points=(point(stale_after_s=30.0),)))
+    stale = Reading(
+        point="p", value=None, quality=Quality.STALE, unit="", at=world.clock.stamp(), reason="gone"
+    )
+    assert world.engine.on_readings([stale], world.clock.stamp()) != []
+    world.clock.advance(30.0)
+    assert world.tick() == []
+
+
+def test_a_rule_on_a_point_nobody_declared_is_unknown_and_never_normal_by_silence() -> None:
+    world = World(site(rule(condition=Contact(point="nobody"))))
+    world.clock.advance(3600)
+    world.tick()
+    assert [view.is_unknown for view in world.engine.alarms()] == [True]
+
+
 def test_the_last_good_time_is_kept_while_a_point_is_bad() -> None:
     world = World(site())
     assert world.engine.last_good_wall_ms("p") is None
