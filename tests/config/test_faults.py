@@ -445,10 +445,10 @@ devices:
 buses:
   - {id: tcp, type: modbus-tcp, host: 127.0.0.1}
 devices:
-  - {id: a, bus: tcp, unit: 1, profile: generic-4-20ma, points: {value: {loop: {low: 1, high: 1}, valid: {min: 3, max: 2}}}}
+  - {id: a, bus: tcp, unit: 1, quantities: [{name: t, area: input, address: 0, type: u16, loop: {low: 1, high: 1}, valid: {min: 3, max: 2}}]}
 """, (
-        '7:80: devices[0].points.value.loop: low and high must differ',
-        '7:106: devices[0].points.value.valid: min must be below max',
+        '7:97: devices[0].quantities[0].loop: low and high must differ',
+        '7:123: devices[0].quantities[0].valid: min must be below max',
     )),
     Case('quantity switched off by a wrong word', """\
 buses:
