@@ -28,7 +28,7 @@ from agent.core.effects import (
 from agent.core.engine import Engine
 from agent.core.memory import AlarmMemory, AlarmSnapshot, LogPosition
 from agent.outbox.contract import Writer
-from drivers.clock import Clock
+from drivers.clock import Clock, Stamp
 from drivers.reading import Quality, Reading
 
 _log = logging.getLogger(__name__)
@@ -43,6 +43,9 @@ LONGEST_WAIT_S = 1.0
 """The engine is told the time at least this often, and the watchdog hears of it."""
 
 HEALTH_POINT = "box.pipeline"
+
+_REMEMBERED = frozenset({EventKind.ALARM, EventKind.SILENCE})
+"""Events that change what alarms remember over a restart."""
 
 
 class Outlets(Protocol):
@@ -89,6 +92,10 @@ class Inbox:
         readings = self._waiting.popleft()
         self._waiting_readings -= len(readings)
         return readings
+
+    def oldest(self) -> Stamp | None:
+        """Return the stamp of the reading that waits longest; None when none waits."""
+        return self._waiting[0][0].at if self._waiting else None
 
     def __len__(self) -> int:
         """Return how many readings wait."""
@@ -182,7 +189,11 @@ class Pipeline:
             judged += len(readings)
             self._carry_out(self._engine.on_readings(readings, self._clock.stamp()))
         self.readings += judged
-        self._carry_out(self._engine.on_tick(self._clock.stamp()))
+        # A tick takes what it was not told for silence: it must not run ahead of what still waits.
+        now = self._clock.stamp()
+        oldest = self._inbox.oldest()
+        is_behind = oldest is not None and oldest.mono_s < now.mono_s
+        self._carry_out(self._engine.on_tick(oldest if oldest and is_behind else now))
         if self._unsaved is not None:
             self._save_snapshot(self._engine.snapshot(self._unsaved))
             self._unsaved = None
@@ -226,7 +237,7 @@ class Pipeline:
                 outlets.set_output(effect)
             elif isinstance(effect, Record):
                 record = self._writer.append(effect.event)
-                if effect.event.kind is EventKind.ALARM:
+                if effect.event.kind in _REMEMBERED:
                     self._unsaved = LogPosition(stream=record.stream, seq=record.seq)
             elif isinstance(effect, ShowAlarm):
                 outlets.show_alarm(effect.alarm)

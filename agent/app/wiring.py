@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from drivers.modbus.bus import ModbusBus
+from functools import partial
 
 from agent.app.health import Health
 from agent.config.load import LoadedSite, TimeSource
-from agent.core.effects import AlarmView, Command, Outcome, SetOutput
+from agent.core.effects import AlarmView, Command, Event, Outcome, SetOutput
 from agent.local.view import AgentView
 from agent.outbox.outbox import Outbox
 from agent.outbox.records import EventRecord
@@ -20,10 +19,11 @@ from agent.timekeeping import SyncCheck, Timekeeper, any_of, assumed, chrony, ti
 from agent.uplink.board import StateBoard
 from agent.uplink.session import Uplink
 from drivers.base import OutputLine
-from drivers.clock import SystemClock
+from drivers.clock import ClockState, SystemClock
 from drivers.gpio.bus import GpioBus
 from drivers.gpio.pins import OpenPins
 from drivers.gpio.spec import GpioBusSpec
+from drivers.modbus.bus import ModbusBus
 from drivers.reading import Reading
 
 OpenChip = Callable[[GpioBusSpec], OpenPins]
@@ -92,7 +92,7 @@ def wire(site: LoadedSite, *, clock: SystemClock, boot: str, open_chip: OpenChip
         modbus=modbus,
         outbox=outbox,
         timekeeper=Timekeeper(
-            clock, outbox.append, sync_check(site.time_source), box=site.spec.box
+            clock, partial(_clock_set, outbox), sync_check(site.time_source), box=site.spec.box
         ),
         board=board,
         uplinks=uplinks,
@@ -161,6 +161,14 @@ class Agent:
     async def events(self, limit: int) -> Sequence[EventRecord]:
         """Return the newest `limit` events of the journal, newest first."""
         return await self._outbox.events(limit)
+
+
+def _clock_set(outbox: Outbox, event: Event) -> None:
+    """Tell that the clock was set, and let unsent records be dated by it (design section 6)."""
+    outbox.append(event)
+    offset_ms = event.detail["boot_offset_ms"]
+    if event.to_state == ClockState.SYNCED and isinstance(offset_ms, int):
+        outbox.set_clock_offset(offset_ms)
 
 
 def sync_check(source: TimeSource) -> SyncCheck:

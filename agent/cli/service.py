@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -36,6 +37,7 @@ STOP_LIMIT_S = 5.0
 
 def serve(words: Sequence[str]) -> int:
     """Run the agent until SIGTERM or SIGINT; return the exit code."""
+    faulthandler.enable()  # the watchdog's SIGABRT then says where it hung
     options = _parse(words)
     try:
         sets = read_overrides(options.sets)
