@@ -1,0 +1,577 @@
+"""One Modbus port and everything on it: a single task owns the line.
+
+    orders (writes, read backs) --> |            |
+    asks (silent devices, budget) -> |  the owner | --> Link --> wire
+    polls (fire, normal, slow) ----> |            |
+                                       readings --> emit
+
+What waits longest never decides: orders go first, then at most one question to a silent device,
+then polls by class. A device that falls silent is taken out of the polls and asked by itself, at a
+small share of the bus time, so that it costs the others next to nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
+
+from drivers.backoff import Backoff
+from drivers.base import BusStats, Emit, online_point
+from drivers.clock import Clock, Stamp
+from drivers.errors import BadReply, DriverError, NoReply, PortUnavailable, Refused
+from drivers.modbus.device import Device, Read
+from drivers.modbus.outputs import CoilLine, CoilOrder, CoilOrders
+from drivers.modbus.plan import Request
+from drivers.modbus.presence import SUSPECT_SHARE, Presence, Share
+from drivers.modbus.schedule import Poll, Schedule
+from drivers.modbus.spec import Area, ModbusBusSpec
+from drivers.modbus.transport import Link
+from drivers.reading import Quality, Reading
+
+_log = logging.getLogger(__name__)
+
+TELL_S = 4.0
+"""How often online points are repeated; under the 5 s that listeners rely on."""
+REPEAT_BAD_S = 8.0
+"""How often what cannot be read is said to be bad again; under half of 30 s, the usual stale time."""
+WEDGED_S = 30.0
+"""Without progress of the owner for this long nothing is repeated: its points go stale, as they must."""
+PORT_PROVEN_S = 2.0
+"""A port that was lost counts as back after an answer, or after staying open this long: some
+gateways accept a connection and drop it at once."""
+REOPEN_AFTER_S = 5.0
+"""With no answer from anything for this long the port is opened anew: a connection can be dead
+without a word, an adaptor can hang."""
+REOPEN_AFTER_FAILURES = 3
+ORDER_PAUSE_S = 5.0
+"""The same write to an offline device is sent once in this time: it must not block the others
+(Wiren Board serial driver: one per 5 s)."""
+ALL_SILENT_SHARE = 0.5
+"""The part of the bus time that questions may take while no device answers: the rest is for orders."""
+
+_BUSY_CODES = frozenset({5, 6})
+"""Acknowledge, server busy: the same request may work next time (Application Protocol, section 7)."""
+_GATEWAY_CODES = frozenset({10, 11})
+"""Gateway path unavailable, target failed to respond: the answer is the gateway's, not the device's."""
+
+_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, float("inf"))
+
+
+class ModbusBus:
+    """A port with its devices; implements drivers.base.Bus."""
+
+    def __init__(
+        self,
+        spec: ModbusBusSpec,
+        clock: Clock,
+        emit: Emit,
+        *,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """`backoff` paces the attempts to open the port.
+
+        Raises:
+            ValueError: a quantity is wider than its device's reads, or makes no sense.
+        """
+        self._spec = spec
+        self._clock = clock
+        self._emit = emit
+        self._backoff = backoff or Backoff(0.25, 5.0)
+        self._devices = {each.id: Device(each, spec) for each in spec.devices}
+        self._schedule: Schedule[Read] = Schedule()
+        self._wake = asyncio.Event()
+        self._orders = CoilOrders(self._wake.set)
+        longest_s = spec.settle_s + max(
+            (each.timeout_s for each in self._devices.values()), default=spec.timeout_s
+        )
+        self._lines = {
+            output.output: CoilLine(device, output, self._orders, (4 + spec.retries) * longest_s)
+            for device in spec.devices
+            for output in device.outputs
+        }
+        self._link = Link(spec.id, spec.port, clock, settle_s=spec.settle_s, on_lost=self._wake.set)
+        self._is_renewed_after_silence = spec.kind == "modbus-rtu-tcp"
+        self._must_renew = False
+        self._online: bool | None = None
+        self._is_port_lost = False
+        self._is_port_proven = False
+        self._opened_s = 0.0
+        self._answered_s: float | None = None
+        self._silent_in_a_row = 0
+        self._just_asked = False
+        self._probe_share = Share(spec.probe_share, 0.0)
+        self._suspect_share = Share(SUSPECT_SHARE, 0.0)
+        self._all_silent_share = Share(ALL_SILENT_SHARE, 0.0)
+        self._progress_s = 0.0
+        self._late_polls = 0
+        self._durations = [0] * len(_BOUNDS_S)
+        self._durations_sum_s = 0.0
+
+    @property
+    def id(self) -> str:
+        """The bus's id in the configuration."""
+        return self._spec.id
+
+    def line(self, output: str) -> CoilLine:
+        """Return the coil of an output.
+
+        Raises:
+            KeyError: no such output on this bus.
+        """
+        return self._lines[output]
+
+    def stats(self) -> BusStats:
+        """Return counters as they are now; durations are from sending to the answer or time-out."""
+        return BusStats(
+            id=self.id,
+            kind=self._spec.kind,
+            online=bool(self._online),
+            late_polls=self._late_polls,
+            transaction_buckets_s=tuple(zip(_BOUNDS_S, accumulate(self._durations), strict=True)),
+            transaction_sum_s=self._durations_sum_s,
+            devices=tuple(each.state.stats() for each in self._devices.values()),
+        )
+
+    async def run(self) -> None:
+        """Acquire until cancelled; see drivers.base.Bus."""
+        self._forget_presence()
+        self._orders.accept()
+        self._progress_s = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._own(), name=f"{self.id} line")
+                tasks.create_task(self._tell_regularly(), name=f"{self.id} proof of life")
+        finally:
+            self._orders.refuse(self.id, "stopped")
+            self._link.abandon()
+
+    # -- the port --------------------------------------------------------------------------------------
+
+    async def _own(self) -> None:
+        """Keep the port open and serve it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await self._link.open()
+                self._opened_s = loop.time()
+                self._answered_s = None
+                self._silent_in_a_row = 0
+                self._is_port_proven = self._must_renew = False
+                self._orders.accept()
+                await self._serve()
+            except PortUnavailable as error:
+                was_useful = self._answered_s is not None
+                self._link.close()
+                if was_useful:
+                    continue  # lost in the midst of work: try again at once, tell if that fails
+                self._lose(error)
+            self._progress_s = loop.time()
+            await asyncio.sleep(self._backoff.next_s())
+
+    def _lose(self, error: PortUnavailable) -> None:
+        """The port is not there: say so for everything on it."""
+        self._orders.refuse(self.id, error.message)
+        self._forget_presence()
+        if self._is_port_lost:
+            return
+        _log.error("bus %s is offline: %s", self.id, error.message)
+        self._is_port_lost = True
+        self._online = False
+        now = self._clock.stamp()
+        readings = [self._online_reading(now)]
+        for device in self._devices.values():
+            device.state.port_lost()
+            readings += _known(device.online_reading(now))
+            readings += device.spoil_all("port", now)
+        self._emit(readings)
+
+    def _forget_presence(self) -> None:
+        """Let every device be asked anew, as after the start."""
+        for device in self._devices.values():
+            device.state.forget()
+            self._hold(device)
+
+    async def _serve(self) -> None:
+        """Do what is to be done on the open port, until it is lost.
+
+        Raises:
+            PortUnavailable: it was lost, or nothing answers on it.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            now_s = loop.time()
+            self._progress_s = now_s
+            if not self._link.is_open:
+                raise PortUnavailable(self.id, "connection lost")
+            self._judge_port(now_s)
+            if self._must_renew:
+                # without transaction ids a late answer cannot be told from the next one
+                self._must_renew = False
+                await self._link.open()
+            elif (order := self._orders.take()) is not None:
+                await self._perform(order)
+            elif self._link.ready_s > now_s + 0.002:
+                await self._sleep_until(self._link.ready_s)  # an order may come meanwhile
+            elif (silent := self._next_silent(now_s)) is not None:
+                self._just_asked = True
+                await self._ask(silent)
+            elif (poll := self._schedule.take(now_s)) is not None:
+                self._just_asked = False
+                await self._poll(poll)
+            elif self._just_asked:
+                self._just_asked = False
+            else:
+                await self._sleep_until(self._next_work_s(now_s))
+
+    def _judge_port(self, now_s: float) -> None:
+        """Tell when the port is back; give it up when nothing answers on it.
+
+        Raises:
+            PortUnavailable: to have it opened anew.
+        """
+        heard_s = self._opened_s if self._answered_s is None else self._answered_s
+        if now_s - heard_s >= REOPEN_AFTER_S and self._silent_in_a_row >= REOPEN_AFTER_FAILURES:
+            self._answered_s = heard_s  # opened anew at once, and lost only if that fails
+            raise PortUnavailable(self.id, "nothing answers")
+        if not self._is_port_proven and now_s - self._opened_s >= PORT_PROVEN_S:
+            self._prove_port()
+
+    def _prove_port(self) -> None:
+        self._is_port_proven = True
+        self._is_port_lost = False
+        self._backoff.reset()
+        self._judge_online()
+
+    def _judge_online(self) -> None:
+        """Tell when the bus as a whole comes or goes: it goes when several devices all fall silent."""
+        states = [each.state for each in self._devices.values()]
+        all_silent = len(states) > 1 and all(each.online is False for each in states)
+        is_silent = all_silent and any(each.presence is Presence.OFFLINE for each in states)
+        online = not self._is_port_lost and not is_silent
+        if online == self._online:
+            return
+        if online and self._online is not None:
+            _log.warning("bus %s is online again", self.id)
+        elif not online:
+            _log.error("bus %s is offline: none of its devices answers", self.id)
+        self._online = online
+        self._emit([self._online_reading(self._clock.stamp())])
+
+    async def _sleep_until(self, until_s: float) -> None:
+        """Sleep until a time of the loop, or until an order comes or the port is lost."""
+        timer = asyncio.get_running_loop().call_at(until_s, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
+
+    def _next_work_s(self, now_s: float) -> float:
+        """Return when there is something to do without anybody asking."""
+        times = [now_s + 1.0]
+        if (due_s := self._schedule.next_due_s()) is not None:
+            times.append(due_s)
+        times.extend(
+            max(device.state.ask_due_s, self._share_of(device).free_at_s(now_s))
+            for device in self._devices.values()
+            if device.state.presence is not Presence.LIVE
+        )
+        return max(now_s, min(times))
+
+    # -- silent devices --------------------------------------------------------------------------------
+
+    def _next_silent(self, now_s: float) -> Device | None:
+        """Return the silent device to ask now: never two between polls, and within their share."""
+        if self._just_asked:
+            return None
+        chosen: Device | None = None
+        for device in self._devices.values():
+            state = device.state
+            if state.presence is Presence.LIVE or state.ask_due_s > now_s:
+                continue
+            if state.was_asked and not self._share_of(device).has_left(now_s):
+                continue
+            if chosen is None or state.ask_due_s < chosen.state.ask_due_s:
+                chosen = device
+        return chosen
+
+    def _share_of(self, device: Device) -> Share:
+        if not any(each.state.presence is Presence.LIVE for each in self._devices.values()):
+            return self._all_silent_share
+        if device.state.presence is Presence.OFFLINE:
+            return self._probe_share
+        return self._suspect_share
+
+    async def _ask(self, device: Device) -> None:
+        """Ask a device that is not live one question; any answer makes it live again."""
+        share, was_asked = self._share_of(device), device.state.was_asked
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        error = await self._attempt(device, device.question)
+        if error is None or device.state.presence is Presence.LIVE:
+            return
+        if was_asked:
+            share.spend(max(loop.time(), self._link.ready_s) - started_s)
+        at = self._clock.stamp()
+        if device.state.presence is Presence.ASKED:
+            self._emit(device.spoil(device.question, _reason(error), at))
+        if isinstance(error, PortUnavailable):
+            raise error
+
+    # -- polls -----------------------------------------------------------------------------------------
+
+    async def _poll(self, poll: Poll[Read]) -> None:
+        """Take one turn of a poll, or one of its tries."""
+        loop = asyncio.get_running_loop()
+        read, device = poll.what, poll.what.device
+        error = await self._attempt(device, read)
+        if isinstance(error, PortUnavailable):
+            self._schedule.put(poll)
+            raise error
+        is_live = device.state.presence is Presence.LIVE
+        is_last = poll.tries >= self._spec.retries or not is_live
+        if error is not None and not is_last and _is_worth_another_try(error):
+            poll.tries += 1
+            self._schedule.put(poll)
+            return
+        if poll.turn == 0 and poll in device.polls:
+            self._late_polls += self._schedule.done(poll, loop.time())
+        if error is None:
+            self._ask_missing_again(device)
+            return
+        at = self._clock.stamp()
+        if device.state.presence is not Presence.OFFLINE:
+            self._emit(device.spoil(read, _reason(error), at))
+        if not _is_answer(error):
+            device.state.suspect(loop.time())
+            self._hold(device)
+
+    def _ask_missing_again(self, device: Device) -> None:
+        old = device.polls
+        if device.ask_missing_again(asyncio.get_running_loop().time()):
+            for poll in old:
+                self._schedule.remove(poll)
+            self._plan_again(device)
+
+    def _hold(self, device: Device) -> None:
+        if device.state.presence is not Presence.LIVE:
+            for poll in device.polls:
+                self._schedule.remove(poll)
+
+    def _plan_again(self, device: Device) -> None:
+        """Schedule what is to be polled of a live device, all of it now."""
+        now_s = asyncio.get_running_loop().time()
+        for poll in device.polls:
+            if poll.turn == 0:
+                poll.due_s = now_s
+                poll.tries = 0
+                self._schedule.put(poll)
+
+    # -- one transaction -------------------------------------------------------------------------------
+
+    async def _attempt(self, device: Device, read: Read) -> DriverError | None:
+        """Make one read and emit what it told; return what went wrong."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        try:
+            reply = await self._link.read(
+                device.spec.unit,
+                read.request,
+                source=device.id,
+                timeout_s=device.timeout_s,
+                gap_s=device.spec.gap_s,
+            )
+        except DriverError as error:
+            self._note(device, error, started_s)
+            if isinstance(error, Refused) and _is_answer(error):
+                old = device.polls
+                if device.take_apart(read, error.code, loop.time()):
+                    for poll in old:
+                        if poll not in device.polls:
+                            self._schedule.remove(poll)
+                    self._plan_again(device)
+            return error
+        self._count(loop.time() - started_s)
+        came = self._note_answer(device, reply.at)
+        readings = device.take(read, reply.words, reply.at)
+        self._emit([*_known(device.online_reading(reply.at)), *readings] if came else readings)
+        return None
+
+    def _note_answer(self, device: Device, at: Stamp) -> bool:
+        """Note that a device answered; return whether its online point has news."""
+        was_known, was_live = device.state.online, device.state.presence is Presence.LIVE
+        came = device.state.answered(at.wall_ms)
+        self._answered_s = asyncio.get_running_loop().time()
+        self._silent_in_a_row = 0
+        if not self._is_port_proven:
+            self._prove_port()
+        if came:
+            self._judge_online()
+        if came and was_known is not None:
+            _log.warning("device %s is online again", device.id)
+        if not was_live:
+            self._plan_again(device)
+        return came
+
+    def _note(self, device: Device, error: DriverError, started_s: float) -> None:
+        """Note a failed transaction, and what it says about the device."""
+        loop = asyncio.get_running_loop()
+        now = self._clock.stamp()
+        if isinstance(error, PortUnavailable):
+            device.state.count("port")
+            return
+        self._count(loop.time() - started_s)
+        if _is_answer(error):
+            device.state.count("exception")
+            if self._note_answer(device, now):
+                self._emit(_known(device.online_reading(now)))
+            return
+        if isinstance(error, Refused):
+            self._answered_s = loop.time()  # by the gateway: the port is well
+        else:
+            self._must_renew = self._is_renewed_after_silence
+        self._silent_in_a_row += 1
+        if device.state.failed(started_s, loop.time(), _kind(error)):
+            _log.error("device %s is offline: %s", device.id, error.message)
+            self._emit(
+                [*_known(device.online_reading(now)), *device.spoil_all(_reason(error), now)]
+            )
+            self._judge_online()
+        self._hold(device)
+
+    def _count(self, duration_s: float) -> None:
+        self._durations[bisect_left(_BOUNDS_S, duration_s)] += 1
+        self._durations_sum_s += duration_s
+
+    # -- orders ----------------------------------------------------------------------------------------
+
+    async def _perform(self, order: CoilOrder) -> None:
+        """Do what an order asks, with the tries a live device gets, and tell who waits for it."""
+        device = self._devices[order.device]
+        if self._is_pointless(device, order):
+            order.fail(NoReply(device.id, "offline"))
+            return
+        tries = 1 + (self._spec.retries if device.state.presence is Presence.LIVE else 0)
+        while True:
+            tries -= 1
+            error = await self._try_order(device, order)
+            if error is None:
+                return
+            if isinstance(error, PortUnavailable):
+                order.fail(error)
+                raise PortUnavailable(self.id, error.message)
+            if tries == 0 or not _is_worth_another_try(error):
+                break
+        if order.energised is not None and not _is_answer(error):
+            device.order_failed_s = asyncio.get_running_loop().time()
+        order.fail(error)
+
+    async def _try_order(self, device: Device, order: CoilOrder) -> DriverError | None:
+        """Try an order once and tell its success; return what went wrong."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        try:
+            state = await self._order_once(device, order)
+        except asyncio.CancelledError:
+            order.fail(PortUnavailable(self.id, "stopped"))
+            raise
+        except DriverError as error:
+            self._note(device, error, started_s)
+            return error
+        self._count(loop.time() - started_s)
+        at = self._clock.stamp()
+        if self._note_answer(device, at):
+            self._emit(_known(device.online_reading(at)))
+        device.order_failed_s = None
+        order.succeed(state)
+        return None
+
+    def _is_pointless(self, device: Device, order: CoilOrder) -> bool:
+        """Return whether an order is not even tried: an offline device must not cost the others."""
+        if device.state.presence is not Presence.OFFLINE:
+            return False
+        if order.energised is None:
+            return True
+        failed_s = device.order_failed_s
+        return failed_s is not None and asyncio.get_running_loop().time() - failed_s < ORDER_PAUSE_S
+
+    async def _order_once(self, device: Device, order: CoilOrder) -> bool:
+        spec = device.spec
+        if order.energised is None:
+            reply = await self._link.read(
+                spec.unit,
+                Request(area=Area.COIL, address=order.address, count=1),
+                source=device.id,
+                timeout_s=device.timeout_s,
+                gap_s=spec.gap_s,
+            )
+            return bool(reply.words[0])
+        await self._link.write_coil(
+            spec.unit,
+            order.address,
+            order.energised,
+            source=device.id,
+            timeout_s=device.timeout_s,
+            gap_s=spec.gap_s,
+        )
+        return order.energised
+
+    # -- telling ---------------------------------------------------------------------------------------
+
+    async def _tell_regularly(self) -> None:
+        """Repeat what is online, and what cannot be read, as long as the owner makes progress."""
+        loop = asyncio.get_running_loop()
+        repeat_due_s = loop.time() + REPEAT_BAD_S
+        while True:
+            await asyncio.sleep(TELL_S)
+            now_s = loop.time()
+            if now_s - self._progress_s > WEDGED_S or self._online is None:
+                continue
+            now = self._clock.stamp()
+            readings = [self._online_reading(now)]
+            for device in self._devices.values():
+                readings += _known(device.online_reading(now))
+            if now_s >= repeat_due_s - 0.1:
+                repeat_due_s = now_s + REPEAT_BAD_S
+                for device in self._devices.values():
+                    readings += device.bad_again(now)
+            self._emit(readings)
+
+    def _online_reading(self, now: Stamp) -> Reading:
+        return Reading(
+            point=online_point(self.id),
+            value=bool(self._online),
+            quality=Quality.GOOD,
+            unit="",
+            at=now,
+        )
+
+
+def _known(reading: Reading | None) -> Sequence[Reading]:
+    return () if reading is None else (reading,)
+
+
+def _is_answer(error: DriverError) -> bool:
+    """Return whether the device itself answered."""
+    return isinstance(error, Refused) and error.code not in _GATEWAY_CODES
+
+
+def _is_worth_another_try(error: DriverError) -> bool:
+    return not isinstance(error, Refused) or error.code in _BUSY_CODES
+
+
+def _kind(error: DriverError) -> str:
+    """Return the word under which a failure is counted; see drivers.base.DeviceStats."""
+    if isinstance(error, Refused):
+        return "exception"
+    if isinstance(error, BadReply):
+        return "bad reply"
+    return "timeout" if isinstance(error, NoReply) else "port"
+
+
+def _reason(error: DriverError) -> str:
+    """Return the word a reading carries."""
+    return f"exception {error.code}" if isinstance(error, Refused) else _kind(error)

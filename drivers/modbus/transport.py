@@ -1,0 +1,387 @@
+"""The seam to pymodbus: one port, one transaction at a time, every reply checked.
+
+What the library leaves to its user is done here (measured with pymodbus 3.16.1):
+[1] it waits for the full time-out when the connection breaks under a request: `_on_connection`;
+[2] it takes any frame of the right unit for the answer, and a late one for the next request:
+    drivers.modbus.frames finds the only frame that can be it, and after a time-out or a cancel the
+    line is kept silent for `settle_s`, so that a late answer meets nobody;
+[3] its retries and its reconnects hide what happens: none of either, both are the caller's;
+[4] it keeps no silence between frames: `_ready_s`;
+[5] it opens the serial port on the loop's thread: drivers.modbus.opening;
+[6] a frame it cannot decode closes the connection: it gets none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import termios
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+from pymodbus.exceptions import ModbusException
+from pymodbus.framer import FramerType
+from pymodbus.pdu import ModbusPDU
+from pymodbus.transport.serialtransport import SerialTransport
+
+from drivers.clock import Clock, Stamp
+from drivers.errors import BadReply, NoReply, PortUnavailable, Refused
+from drivers.modbus.frames import Question, describe, find_rtu, find_tcp
+from drivers.modbus.opening import BlockingCall, resolve, run_detached
+from drivers.modbus.plan import Request
+from drivers.modbus.registers import BIT_AREAS
+from drivers.modbus.spec import Area, SerialPort, TcpPort
+
+OPEN_TIMEOUT_S = 3.0
+"""A serial port opens in milliseconds, a LAN connection within two retransmissions (1 s, RFC 6298)."""
+LONGEST_FIXED_GAP_S = 0.00175
+"""Silence between frames above 19200 baud (Modbus over serial line 1.02, section 2.5.1.1)."""
+RECEIVE_BYTES = 4096
+"""Kept while an answer is looked for: one frame (260 bytes) and whatever noise came before it."""
+_NEVER_S = 3600.0
+"""The library's own time-out, which must not come before ours."""
+
+_FUNCTIONS = {Area.COIL: 1, Area.DISCRETE: 2, Area.HOLDING: 3, Area.INPUT: 4}
+_WRITE_COIL = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The checked answer to a read."""
+
+    words: list[int]
+    """As many registers, or bits, as were asked for."""
+    at: Stamp
+    """When the last byte arrived."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A question on the line."""
+
+    question: Question
+    received: bytes = b""
+    arrived: Stamp | None = None
+
+
+_Client = AsyncModbusTcpClient | AsyncModbusSerialClient
+
+
+def frame_gap_s(port: SerialPort | TcpPort) -> float:
+    """Return the silence between two frames: 3.5 characters, at least 1.75 ms; none on TCP.
+
+    Modbus over serial line 1.02, section 2.5.1.1.
+    """
+    if isinstance(port, TcpPort):
+        return 0.0
+    bits = 9 + (port.parity != "N") + port.stop_bits
+    return max(LONGEST_FIXED_GAP_S, 3.5 * bits / port.baud)
+
+
+class Link:
+    """A port that is open or not. Opened again after each loss; never shared between tasks."""
+
+    def __init__(
+        self,
+        source: str,
+        port: SerialPort | TcpPort,
+        clock: Clock,
+        *,
+        settle_s: float,
+        on_lost: Callable[[], None],
+    ) -> None:
+        """`source` names the bus in errors; `on_lost` is called when an open connection goes."""
+        self._source = source
+        self._port = port
+        self._clock = clock
+        self._settle_s = settle_s
+        self._is_rtu = isinstance(port, SerialPort) or port.rtu
+        self._gap_s = frame_gap_s(port)
+        self._client: _Client | None = None
+        self._pending: _Pending | None = None
+        self._ready_s = 0.0
+        self._on_lost = on_lost
+        self._is_lost = False
+        self._serial_opening = BlockingCall(f"{source} open", self._open_serial, _close_serial)
+        self._name_lookup: BlockingCall[tuple[str, ...]] = BlockingCall(
+            f"{source} resolve", self._resolve, lambda _: None
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can be made."""
+        return self._client is not None and not self._is_lost
+
+    @property
+    def ready_s(self) -> float:
+        """The loop's time from which on the line may be used: a gap or a settling ends then."""
+        return self._ready_s
+
+    # -- opening and closing -------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the port.
+
+        Raises:
+            PortUnavailable: it is not there, refuses, is in use or does not open in time.
+        """
+        self.close()
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                # a late answer to the last request of the connection before meets nobody
+                await asyncio.sleep(max(0.0, self._ready_s - loop.time()))
+                client: _Client
+                if isinstance(self._port, SerialPort):
+                    client = await self._connect_serial(self._port)
+                else:
+                    client = await self._connect_tcp(self._port)
+        except TimeoutError as error:
+            raise PortUnavailable(self._source, "opening it takes too long") from error
+        except (OSError, ValueError) as error:
+            raise PortUnavailable(self._source, str(error)) from error
+        client.ctx.max_buffer_size = RECEIVE_BYTES
+        self._client = client
+        if not client.connected:
+            self.close()
+            raise PortUnavailable(self._source, "lost while opening")
+
+    def close(self) -> None:
+        """Close the port; nothing is waited for."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        transport = client.ctx.transport
+        if isinstance(transport, SerialTransport):
+            _detach_serial(transport)
+        elif isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
+        client.close()
+
+    def abandon(self) -> None:
+        """Close, and let go of an opening that still hangs."""
+        self.close()
+        self._serial_opening.abandon()
+        self._name_lookup.abandon()
+
+    async def _connect_tcp(self, port: TcpPort) -> AsyncModbusTcpClient:
+        addresses = await self._name_lookup.result(OPEN_TIMEOUT_S)
+        loop = asyncio.get_running_loop()
+        failure: OSError | None = None
+        for address in addresses:
+            self._is_lost = False
+            client = AsyncModbusTcpClient(
+                address,
+                port=port.port,
+                framer=FramerType.RTU if port.rtu else FramerType.SOCKET,
+                timeout=_NEVER_S,
+                retries=0,
+                reconnect_delay=0,
+                trace_packet=self._on_packet,
+                trace_connect=self._on_connection,
+            )
+            try:
+                await loop.create_connection(client.ctx.handle_new_connection, address, port.port)
+            except OSError as error:
+                failure = error
+            else:
+                return client
+        raise failure or OSError(f"{port.host} has no address")
+
+    async def _connect_serial(self, port: SerialPort) -> AsyncModbusSerialClient:
+        transport = await self._serial_opening.result(OPEN_TIMEOUT_S)
+        self._is_lost = False
+        client = AsyncModbusSerialClient(
+            port.path,
+            timeout=_NEVER_S,
+            retries=0,
+            reconnect_delay=0,
+            trace_packet=self._on_packet,
+            trace_connect=self._on_connection,
+        )
+        transport.async_loop = asyncio.get_running_loop()
+        transport.intern_protocol = client.ctx
+        client.ctx.transport = transport
+        transport.setup()
+        return client
+
+    def _open_serial(self) -> SerialTransport:
+        """Open the port for this process alone, not as a controlling terminal (pyserial: O_NOCTTY)."""
+        assert isinstance(self._port, SerialPort)  # noqa: S101 - told to the type checker
+        port = self._port
+        try:
+            transport = SerialTransport(
+                None, None, port.path, port.baud, 8, port.parity, port.stop_bits, 0
+            )
+        except termios.error as error:  # the driver refuses the parity or the speed
+            raise PortUnavailable(self._source, f"{port.path}: {error.args[-1]}") from error
+        # USB adaptors hold received bytes back for up to 16 ms unless asked not to
+        with suppress(OSError, ValueError, NotImplementedError, AttributeError):
+            transport.sync_serial.set_low_latency_mode(True)
+        return transport
+
+    def _resolve(self) -> tuple[str, ...]:
+        assert isinstance(self._port, TcpPort)  # noqa: S101 - told to the type checker
+        return resolve(self._source, self._port.host, self._port.port)
+
+    # -- what the library calls ------------------------------------------------------------------------
+
+    def _on_connection(self, is_connected: bool) -> None:
+        if is_connected:
+            return
+        self._is_lost = True
+        self._on_lost()
+        if self._client is not None and self._pending is not None:
+            answer = self._client.ctx.response_future
+            if not answer.done():
+                answer.set_exception(ConnectionResetError("connection lost"))
+
+    def _on_packet(self, is_sending: bool, data: bytes) -> bytes:
+        if is_sending:
+            return data
+        pending = self._pending
+        if pending is None or self._client is None or pending.arrived is not None:
+            return b""
+        pending.received = data
+        if self._is_rtu:
+            frame = find_rtu(pending.question, data)
+        else:
+            transaction = self._client.ctx.request_transaction_id
+            frame = find_tcp(pending.question, transaction, data)
+        if frame:
+            pending.arrived = self._clock.stamp()
+        return frame
+
+    # -- transactions ----------------------------------------------------------------------------------
+
+    async def read(
+        self, unit: int, request: Request, *, source: str, timeout_s: float, gap_s: float = 0.0
+    ) -> Reply:
+        """Make one read; `source` names the device in errors.
+
+        Raises:
+            NoReply, BadReply: nothing, or nothing usable, came within `timeout_s` of sending.
+            Refused: the device answered with an exception.
+            PortUnavailable: the port is closed or was lost.
+        """
+        is_bits = request.area in BIT_AREAS
+        question = Question(
+            unit=unit,
+            function=_FUNCTIONS[request.area],
+            data_bytes=(request.count + 7) // 8 if is_bits else 2 * request.count,
+        )
+        pdu, at = await self._transact(question, request, source, timeout_s, gap_s)
+        words: Sequence[int] = pdu.bits if is_bits else pdu.registers
+        if len(words) < request.count:
+            raise BadReply(source, f"{len(words)} values, asked {request.count}")
+        return Reply(words=list(words[: request.count]), at=at)
+
+    async def write_coil(
+        self,
+        unit: int,
+        address: int,
+        is_on: bool,
+        *,
+        source: str,
+        timeout_s: float,
+        gap_s: float = 0.0,
+    ) -> None:
+        """Write one coil (function 05); returns after the device repeated address and value.
+
+        Raises:
+            DriverError: as `read`; whether the coil was written is then unknown.
+        """
+        value = b"\xff\x00" if is_on else b"\0\0"
+        question = Question(
+            unit=unit, function=_WRITE_COIL, echo=address.to_bytes(2, "big") + value
+        )
+        await self._transact(question, None, source, timeout_s, gap_s)
+
+    async def _transact(
+        self,
+        question: Question,
+        request: Request | None,
+        source: str,
+        timeout_s: float,
+        gap_s: float,
+    ) -> tuple[ModbusPDU, Stamp]:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._ready_s + gap_s - loop.time()))
+        client = self._client
+        if client is None or not self.is_open:
+            raise PortUnavailable(self._source, "not open")
+        pending = self._pending = _Pending(question)
+        is_answered = False
+        try:
+            async with asyncio.timeout(timeout_s):
+                pdu = await _send(client, question, request)
+            is_answered = True
+        except TimeoutError as error:
+            raise self._silence(client, pending, source) from error
+        except (ModbusException, OSError) as error:
+            raise PortUnavailable(self._source, "connection lost") from error
+        finally:
+            self._pending = None
+            self._ready_s = loop.time() + (self._gap_s if is_answered else self._settle_s)
+        if pending.arrived is None:
+            raise BadReply(source, "a reply that was not received")
+        if pdu.isError():
+            raise Refused(source, pdu.exception_code)
+        if pdu.function_code != question.function or pdu.dev_id != question.unit:
+            raise BadReply(source, f"function {pdu.function_code} of unit {pdu.dev_id}")
+        return pdu, pending.arrived
+
+    def _silence(self, client: _Client, pending: _Pending, source: str) -> NoReply | BadReply:
+        if not pending.received:
+            return NoReply(source, "no reply")
+        said = describe(
+            pending.question,
+            pending.received,
+            is_rtu=self._is_rtu,
+            transaction=client.ctx.request_transaction_id,
+        )
+        return BadReply(source, said)
+
+
+async def _send(
+    client: _Client,
+    question: Question,
+    request: Request | None,
+) -> ModbusPDU:
+    unit = question.unit
+    if request is None:
+        address, value = question.echo[:2], question.echo[2:]
+        return await client.write_coil(
+            int.from_bytes(address, "big"), value != b"\0\0", device_id=unit
+        )
+    read = {
+        Area.COIL: client.read_coils,
+        Area.DISCRETE: client.read_discrete_inputs,
+        Area.HOLDING: client.read_holding_registers,
+        Area.INPUT: client.read_input_registers,
+    }[request.area]
+    return await read(request.address, count=request.count, device_id=unit)
+
+
+def _detach_serial(transport: SerialTransport) -> None:
+    """Take the port from the loop and close it elsewhere: close waits for unsent bytes (termios(3))."""
+    port = transport.sync_serial
+    if port is None:
+        return
+    transport.flush()
+    with suppress(OSError, ValueError):
+        transport.async_loop.remove_reader(port.fileno())
+    transport.sync_serial = None
+
+    def close() -> None:
+        with suppress(OSError, termios.error):
+            port.reset_output_buffer()
+        with suppress(OSError, termios.error):
+            port.close()
+
+    run_detached("serial close", close)
+
+
+def _close_serial(transport: SerialTransport) -> None:
+    transport.sync_serial.close()
