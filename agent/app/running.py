@@ -26,7 +26,7 @@ from agent.supervise import LoopMeter, bounded_stop, keep_running
 from agent.systemd.notify import Notifier, feed_watchdog, watchdog_period_s
 from drivers.backoff import Backoff
 from drivers.base import online_point
-from drivers.clock import SystemClock, read_boot_id
+from drivers.clock import ClockState, SystemClock, read_boot_id
 
 _log = logging.getLogger(__name__)
 
@@ -238,6 +238,9 @@ def _tell_start(parts: Parts, site: LoadedSite, config_fault: str) -> None:
     """Put the first events on the log, and say how the parts are that are well until heard otherwise."""
     parts.outbox.append(_system_event(parts, site, "started"))
     parts.health.tell("box.pipeline", True, "")
+    parts.health.tell(
+        "box.clock", parts.clock.state is ClockState.SYNCED, "not set since the start"
+    )
     parts.health.tell("box.config", not config_fault, config_fault.partition("\n")[0])
     if config_fault:
         _log.error("the last good configuration runs, the newest has faults: %s", config_fault)

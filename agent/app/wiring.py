@@ -92,7 +92,10 @@ def wire(site: LoadedSite, *, clock: SystemClock, boot: str, open_chip: OpenChip
         modbus=modbus,
         outbox=outbox,
         timekeeper=Timekeeper(
-            clock, partial(_clock_set, outbox), sync_check(site.time_source), box=site.spec.box
+            clock,
+            partial(_clock_set, outbox, health),
+            sync_check(site.time_source),
+            box=site.spec.box,
         ),
         board=board,
         uplinks=uplinks,
@@ -163,9 +166,11 @@ class Agent:
         return await self._outbox.events(limit)
 
 
-def _clock_set(outbox: Outbox, event: Event) -> None:
+def _clock_set(outbox: Outbox, health: Health, event: Event) -> None:
     """Tell that the clock was set, and let unsent records be dated by it (design section 6)."""
     outbox.append(event)
+    if event.to_state == ClockState.SYNCED:
+        health.tell("box.clock", True, "")
     offset_ms = event.detail["boot_offset_ms"]
     if event.to_state == ClockState.SYNCED and isinstance(offset_ms, int):
         outbox.set_clock_offset(offset_ms)
