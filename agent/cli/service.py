@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from agent.cli.codes import Exit
 from agent.cli.overrides import NotAnOverride, read_overrides
 from agent.cli.places import config_path, credentials_dir, data_dir, run_dir
 from agent.config.faults import ConfigError
-from agent.config.last_good import keep, load_or_last_good
+from agent.config.last_good import keep_or_warn, load_or_last_good
 from agent.config.load import LoadedSite, load_site
 from agent.simulate.pin_door import serve_pins
 from agent.supervise import HardDeadline
@@ -123,6 +124,11 @@ class _Service:
 
     def _meet(self, agent: Agent) -> None:
         self._agent = agent
+        if not self._fault:
+            # A daemon: a disk that hangs must hold up neither the start nor the end.
+            threading.Thread(
+                target=keep_or_warn, args=(self._site,), name="keep configuration", daemon=True
+            ).start()
 
     def _end(self) -> None:
         self._deadline.arm()
@@ -156,7 +162,7 @@ class _Service:
 
 
 def _load_again(options: argparse.Namespace, sets: Mapping[str, str]) -> LoadedSite:
-    site = load_site(
+    return load_site(
         config_path(options.config),
         sets=sets,
         data_dir=data_dir(options.data),
@@ -164,11 +170,6 @@ def _load_again(options: argparse.Namespace, sets: Mapping[str, str]) -> LoadedS
         env=os.environ,
         credentials_dir=credentials_dir(),
     )
-    try:
-        keep(site)
-    except OSError as error:
-        _log.warning("the configuration could not be kept as the last good one: %s", error)
-    return site
 
 
 def _open_real_chip(spec: GpioBusSpec) -> OpenPins:

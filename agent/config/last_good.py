@@ -39,8 +39,8 @@ def load_or_last_good(
 ) -> tuple[LoadedSite, str | None]:
     """Return the site of `path`, or of the last file that worked with the text of what is wrong.
 
-    A site that loads is kept as the last good one; that it could not be kept (disk full, read-only) is
-    logged and stops nothing. Arguments as of `load_site`. A broken file is searched for its data folder
+    Writes nothing: `keep` is for when the agent runs, and for a thread, since a hung disk must not hold
+    up the start. Arguments as of `load_site`. A broken file is searched for its data folder
     as far as it can be read.
 
     Raises:
@@ -70,10 +70,6 @@ def load_or_last_good(
         except ConfigError as worse:
             raise ConfigError((*error.faults, *worse.faults)) from None
         return kept, str(error)
-    try:
-        keep(site)
-    except OSError as error:
-        _log.warning("the configuration could not be kept as the last good one: %s", error.strerror)
     return site, None
 
 
@@ -102,6 +98,14 @@ def _root(
         if _named(guess):
             return guess
     return Path(PathsModel().data) / _FOLDER
+
+
+def keep_or_warn(site: LoadedSite) -> None:
+    """Keep a site's files; that they cannot be kept (disk full, read-only) is logged and stops nothing."""
+    try:
+        keep(site)
+    except OSError as error:
+        _log.warning("the configuration could not be kept as the last good one: %s", error.strerror)
 
 
 def keep(site: LoadedSite) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.config.faults import ConfigError
-from agent.config.last_good import keep, load_or_last_good
+from agent.config.last_good import keep, keep_or_warn, load_or_last_good
 from agent.config.load import LoadedSite, load_site
 
 GOOD = "version: 1\nsite: riverside\nbox: plantroom-1\nzones: [{id: hall}]\n"
@@ -29,8 +29,12 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def load(path: Path, data: Path) -> tuple[LoadedSite, str | None]:
-    return load_or_last_good(path, data_dir=data, env={})
+def load(path: Path, data: Path | None) -> tuple[LoadedSite, str | None]:
+    """As the service does: load, run, and keep what loaded."""
+    site, fault = load_or_last_good(path, data_dir=data, env={})
+    if fault is None:
+        keep_or_warn(site)
+    return site, fault
 
 
 def zone_of(site: LoadedSite) -> str:
@@ -138,8 +142,8 @@ def test_the_data_folder_is_found_in_a_file_that_is_no_yaml_any_more(
 ) -> None:
     text = GOOD + paths.format(data=data)
     path.write_text(text, "utf-8")
-    assert load_or_last_good(path, env={})[1] is None
+    assert load(path, None)[1] is None
     path.write_text(text + wreck, "utf-8")
-    site, fault = load_or_last_good(path, env={})
+    site, fault = load(path, None)
     assert fault is not None
     assert (zone_of(site), site.paths.data) == ("hall", data)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.config.faults import ConfigError
-from agent.config.last_good import load_or_last_good
+from agent.config.last_good import keep, load_or_last_good
 from agent.config.load import load_site
 
 SECRET = "hunter2-never-shown"
@@ -80,6 +80,7 @@ def test_a_loaded_site_shows_no_secret(
     site, fault = load_or_last_good(
         path, data_dir=tmp_path / "data", credentials_dir=credentials, env={}
     )
+    keep(site)
     assert fault is None
     assert site.uplinks[0].password == SECRET
     assert SECRET not in repr(site)

@@ -51,6 +51,19 @@ class Box:
         assert not answer.startswith("error"), f"{line}: {answer}"
         return answer
 
+    async def page(self, limit_s: float = 10.0) -> None:
+        """Wait until the socket of page and command line is open: it comes after READY."""
+        async with asyncio.timeout(limit_s):
+            while True:
+                try:
+                    _, writer = await asyncio.open_unix_connection(self.socket_path)
+                except OSError:
+                    await asyncio.sleep(0.02)
+                    continue
+                writer.close()
+                await writer.wait_closed()
+                return
+
     async def drive(self, pin: int, high: bool) -> None:
         await self.ask(f"drive {pin} {int(high)}")
 

@@ -63,6 +63,7 @@ async def quiet_at_boot(tmp_path: Path) -> Path:
 async def reset(box: Box) -> None:
     """The mock pins boot with the loop open, which is smoke: a person takes it back."""
     await box.drive(SMOKE_PIN, False)
+    await box.page()
     async with AgentClient(box.socket_path) as client:
         for _ in range(50):
             await client.command({"name": "ack", "target": "smoke", "actor": "test"})
