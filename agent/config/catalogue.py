@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from drivers.modbus.profiles import Profile, ProfileError, list_profiles, load_profile
-
 from agent.config.faults import ConfigFault, KeyPath, did_you_mean
 from agent.config.model_site import SiteModel
 from agent.config.model_wires import DeviceModel, InputModel, PointModel, QuantityModel
 from agent.config.positions import Document
-from drivers.modbus.spec import Area, DataType, LoopSpec, QuantitySpec
+from agent.core.spec import PointKind
+from drivers.modbus.profiles import Profile, ProfileError, list_profiles, load_profile
+from drivers.modbus.registers import faults_of
+from drivers.modbus.spec import DataType, LoopSpec, QuantitySpec
 
 
 @dataclass(slots=True)
@@ -173,12 +174,12 @@ def _measured(
         try:
             profile = load_profile(_where(device.profile, folder, profile_files, catalogue))
         except ProfileError as error:
-            message = str(error)
-            if not _is_path(device.profile) and device.profile not in list_profiles():
-                message = (
-                    f"no profile '{device.profile}'{did_you_mean(device.profile, list_profiles())}"
-                )
-            findings.fault((*path, "profile"), message)
+            names = list_profiles()
+            faults = error.faults
+            if not _is_path(device.profile) and device.profile not in names:
+                faults = (f"no profile '{device.profile}'{did_you_mean(device.profile, names)}",)
+            for fault in faults:
+                findings.fault((*path, "profile"), fault)
             catalogue.opaque.add(device.id)
             return []
         catalogue.profiles[device.id] = profile
@@ -189,6 +190,7 @@ def _measured(
                 "with the device's own display",
             )
         known = {quantity.name: quantity for quantity in profile.quantities}
+        _check_kinds(device.profile, profile, path, findings)
     for name in device.points:
         if name not in known:
             hint = did_you_mean(name, known) if known else "; name it under `quantities`"
@@ -204,7 +206,6 @@ def _measured(
             )
     for index, own in enumerate(device.quantities):
         at = (*path, "quantities", index)
-        _check_quantity(own, at, findings)
         spec = _adjusted(_quantity(own), own, at, findings)
         found.append(
             Measured(
@@ -219,7 +220,7 @@ def _measured(
 
 
 def _is_path(profile: str) -> bool:
-    return "/" in profile or profile.endswith((".yaml", ".yml"))
+    return "/" in profile or Path(profile).suffix != ""
 
 
 def _where(
@@ -235,48 +236,29 @@ def _where(
 def _adjusted(
     quantity: QuantitySpec, settings: PointModel, path: KeyPath, findings: Findings
 ) -> QuantitySpec:
-    """Return a quantity with the site's own range, loop and poll class."""
+    """Return a quantity with the site's own range, loop and poll class; note what makes no sense."""
     if settings.valid is not None:
         low, high = settings.valid.min, settings.valid.max
-        if low is not None and high is not None and low >= high:
-            findings.fault((*path, "valid"), "min must be below max")
         quantity = replace(quantity, valid_min=low, valid_max=high)
     if settings.loop is not None:
-        if settings.loop.low == settings.loop.high:
-            findings.fault((*path, "loop"), "low and high must differ")
         quantity = replace(quantity, loop=LoopSpec(low=settings.loop.low, high=settings.loop.high))
+    for fault in faults_of(quantity):
+        key = fault.replace(":", " ").split(" ")[0]
+        findings.fault((*path, "bit" if key == "bits" else key), fault)
     if settings.poll is not None:
         quantity = replace(quantity, poll_class=settings.poll)
     return quantity
 
 
-def _check_quantity(own: QuantityModel, path: KeyPath, findings: Findings) -> None:
-    is_bit_area = own.area in (Area.COIL, Area.DISCRETE)
-    if is_bit_area != (own.type is DataType.BOOL):
-        right = "bool" if is_bit_area else "u16, s16, f32, bits, ..."
-        findings.fault((*path, "type"), f"area {own.area} holds {right}, not {own.type}")
-    if own.type is DataType.BITS and own.bit + own.bit_count > 16:
-        findings.fault((*path, "bit"), "the field reaches beyond bit 15")
-    width = WIDTH.get(own.type, own.length)
-    if own.address + width > 65536:
-        findings.fault((*path, "address"), "reaches beyond address 65535")
-
-
-WIDTH: Mapping[DataType, int] = {
-    DataType.BOOL: 1,
-    DataType.U16: 1,
-    DataType.S16: 1,
-    DataType.BITS: 1,
-    DataType.BCD16: 1,
-    DataType.U32: 2,
-    DataType.S32: 2,
-    DataType.F32: 2,
-    DataType.BCD32: 2,
-    DataType.U64: 4,
-    DataType.S64: 4,
-    DataType.F64: 4,
-}
-"""Registers (or bits) of each type; a string has its own length."""
+def _check_kinds(name: str, profile: Profile, path: KeyPath, findings: Findings) -> None:
+    """Drivers only carry the kind; what it can be is known here."""
+    for quantity in profile.quantities:
+        if quantity.kind not in tuple(PointKind):
+            hint = did_you_mean(quantity.kind, tuple(PointKind))
+            findings.fault(
+                (*path, "profile"),
+                f"'{name}' gives {quantity.name} the unknown kind '{quantity.kind}'{hint}",
+            )
 
 
 def _quantity(own: QuantityModel) -> QuantitySpec:

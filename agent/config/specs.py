@@ -265,6 +265,7 @@ def _device(device: DeviceModel, catalogue: Catalogue, urgent: frozenset[str]) -
             max_registers=profile.max_registers,
             max_gap=profile.max_gap,
             timeout_s=profile.timeout_s,
+            gap_s=profile.gap_s,
         )
     if device.max_registers is not None:
         spec = replace(spec, max_registers=device.max_registers)

@@ -179,7 +179,7 @@ buses:
 devices:
   - {id: a, bus: tcp, unit: 1, quantities: [{name: t, area: coil, address: 0, type: u16}]}
 """, (
-        '7:85: devices[0].quantities[0].type: area coil holds bool, not u16',
+        '7:85: devices[0].quantities[0].type: type u16 in area coil: coils and discrete inputs are bool, registers are any other type (one bit of a register: type bits)',
     )),
     Case('pin of the HAT EEPROM', """\
 buses:
@@ -447,8 +447,8 @@ buses:
 devices:
   - {id: a, bus: tcp, unit: 1, quantities: [{name: t, area: input, address: 0, type: u16, loop: {low: 1, high: 1}, valid: {min: 3, max: 2}}]}
 """, (
-        '7:97: devices[0].quantities[0].loop: low and high must differ',
-        '7:123: devices[0].quantities[0].valid: min must be below max',
+        '7:97: devices[0].quantities[0].loop: loop: low and high must differ',
+        '7:123: devices[0].quantities[0].valid: valid range 3.0 to 2.0: min above max',
     )),
     Case('quantity switched off by a wrong word', """\
 buses:
