@@ -34,6 +34,7 @@ UPLINK = "cloud"
 """Ids in config/demo.yaml."""
 
 READY_LIMIT_S = 15.0
+PAGE_LIMIT_S = 3.0
 DRAIN_LIMIT_S = 8.0
 """After the last step the outbox gets this long to empty itself; what is in it then counts as lost."""
 LAST_ANSWERS_S = 0.5
@@ -110,6 +111,7 @@ async def run_demo(
             )
             async with asyncio.timeout(READY_LIMIT_S):
                 await ready.wait()
+            await _page_is_open(show)
             on_show(show)
             stage = Stage(
                 pins=noted,
@@ -184,6 +186,14 @@ async def _stage(
                     site=site, broker=broker, room=room, witness=witness, subscriber=subscriber
                 )
                 yield show, MockPins(), proxy
+
+
+async def _page_is_open(show: Show) -> None:
+    """Wait for the page, so that its address can be shown; the room does not wait for it longer."""
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + PAGE_LIMIT_S
+    while show.agent and show.agent.page_port() is None and loop.time() < deadline_s:
+        await asyncio.sleep(0.02)
 
 
 async def _rounds(

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from agent import VERSION
@@ -24,6 +25,7 @@ from agent.local.server import LocalServer
 from agent.pipeline import Pipeline
 from agent.supervise import LoopMeter, bounded_stop, keep_running
 from agent.systemd.notify import Notifier, feed_watchdog, watchdog_period_s
+from agent.uplink.session import Uplink
 from drivers.backoff import Backoff
 from drivers.base import online_point
 from drivers.clock import ClockState, SystemClock, read_boot_id
@@ -144,7 +146,11 @@ async def run_agent(
             keep("page", page.run, "box.page"),
             tasks.create_task(_merge_memory(parts, snapshot, pipeline), name="late memory"),
             *(
-                keep(f"uplink {spec.id}", uplink.run, f"box.uplink-{spec.id}")
+                keep(
+                    f"uplink {spec.id}",
+                    partial(_until_closed, uplink, stop),
+                    f"box.uplink-{spec.id}",
+                )
                 for spec, uplink in zip(site.uplinks, parts.uplinks, strict=True)
             ),
         ]
@@ -165,6 +171,13 @@ async def run_agent(
         for task in (*rest, *vital):
             task.cancel()
     _log.info("stopped")
+
+
+async def _until_closed(uplink: Uplink, stop: asyncio.Event) -> None:
+    """Run an uplink; that it ends after the stop is no failure."""
+    await uplink.run()
+    if stop.is_set():
+        await asyncio.Event().wait()
 
 
 def _keep(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from agent.local.view import AgentView
 from agent.simulate.report import Report, Seen
 from agent.simulate.scenario import Played
 from agent.uplink.decode import EventSeen
+from drivers.clock import SystemClock
 
 LINES_KEPT = 14
 LOOK_S = 0.25
@@ -31,6 +34,7 @@ _CLASS_STYLES = {"fire": "bold red", "gas": "bold red", "supervisory": "yellow",
 
 async def perform(config: Path, duration_s: float | None, port: int, watcher: Watcher) -> Report:
     """Play the demo before a watcher until it ends or a person ends it."""
+    logging.basicConfig(level=logging.WARNING, handlers=[watcher.log_handler()], force=True)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,6 +54,18 @@ async def perform(config: Path, duration_s: float | None, port: int, watcher: Wa
             watching.cancel()
 
 
+class _LogLines(logging.Handler):
+    """Warnings of the agent as lines of the demo."""
+
+    def __init__(self, say: Callable[[Text], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it; from another thread too."""
+        self._say(Text(f"log      {record.getMessage()}", style="dim"))
+
+
 class Watcher:
     """Shows what goes on: nothing, plain lines, or a live picture."""
 
@@ -58,7 +74,8 @@ class Watcher:
         self._console = Console(highlight=False)
         self._is_live = not is_quiet and self._console.is_terminal
         self._show: Show | None = None
-        self._begin_s = 0.0
+        self._clock = SystemClock()
+        self._begin_s = self._clock.mono_s()
         self._seen = 0
         self._step = "starting"
         self._lines: list[Text] = []
@@ -66,7 +83,7 @@ class Watcher:
     def open(self, show: Show) -> None:
         """The room is up."""
         self._show = show
-        self._begin_s = asyncio.get_running_loop().time()
+        self._begin_s = self._clock.mono_s()
         if not self._is_quiet and not self._is_live:
             for line in self._addresses():
                 typer.echo(line)
@@ -76,6 +93,10 @@ class Watcher:
         label = played.step.label
         self._step = f"{label.en}  {label.zh}"
         self._say(Text(f"── {self._step}", style="bold cyan"))
+
+    def log_handler(self) -> logging.Handler:
+        """Return what shows the agent's warnings among the lines."""
+        return _LogLines(self._say)
 
     async def run(self) -> None:
         """Draw until cancelled."""
@@ -130,7 +151,7 @@ class Watcher:
         self._seen = total
 
     def _say(self, line: Text) -> None:
-        at_s = asyncio.get_running_loop().time() - self._begin_s
+        at_s = self._clock.mono_s() - self._begin_s
         stamped = Text.assemble((f"{at_s:6.1f} s  ", "dim"), line)
         if self._is_live:
             self._lines = [*self._lines[-LINES_KEPT + 1 :], stamped]

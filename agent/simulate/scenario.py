@@ -172,7 +172,7 @@ class Names:
     pressure_low: str = "hydrant-low"
     pressure_very_low: str = "hydrant-low-low"
     shed: str = "shed-overheating"
-    gas_meter: str = "gas-meter"
+    gas_meter: str = "fault.gas-meter"
 
 
 def demo_scenario(
