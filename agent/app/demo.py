@@ -192,7 +192,9 @@ async def _page_is_open(show: Show) -> None:
     """Wait for the page, so that its address can be shown; the room does not wait for it longer."""
     loop = asyncio.get_running_loop()
     deadline_s = loop.time() + PAGE_LIMIT_S
-    while show.agent and show.agent.page_port() is None and loop.time() < deadline_s:
+    while (  # noqa: ASYNC110 - the page opens in a thread of its own and tells nobody here
+        show.agent and show.agent.page_port() is None and loop.time() < deadline_s
+    ):
         await asyncio.sleep(0.02)
 
 
