@@ -19,7 +19,7 @@ from agent.simulate.demo import OUTPUT_PINS, RESTING, DemoRoom, build_demo_room,
 from agent.simulate.ledger import Ledger
 from agent.simulate.pins import NotedPins
 from agent.simulate.play import Stage, play
-from agent.simulate.proxy import Direction, TcpProxy
+from agent.simulate.proxy import TcpProxy
 from agent.simulate.report import Report
 from agent.simulate.scenario import NOMINAL_S, Played, demo_scenario
 from agent.simulate.subscriber import Heard, Subscriber
@@ -70,11 +70,8 @@ async def run_demo(
     on_step: OnStep = lambda _: None,
     stop: asyncio.Event | None = None,
     page_port: int = 0,
-    drop: Callable[[Direction, bytes], bool] | None = None,
 ) -> Report:
     """Play the scenario for `duration_s` seconds (None: until `stop`) and return the verdict.
-
-    `drop` is for the test that plants a loss between agent and broker.
 
     Raises:
         DemoFailed: it could not be set up.

@@ -1,11 +1,13 @@
 """The real command line in a process in which something hangs: `python -m tests.process.hampered WHAT run ...`.
 
 `disk`: every sync to disk hangs for ever. `dns`: every name look-up hangs for ever. `page`: asking
-/healthz blocks the page's thread for 30 s. `none`: nothing.
+/healthz blocks the page's thread for 30 s. `drop`: one reading in a hundred never reaches the
+telemetry store, and nothing says so. `none`: nothing.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import sys
@@ -13,6 +15,7 @@ import threading
 import time
 
 from agent.cli import main
+from drivers.reading import Reading
 
 _NEVER = threading.Event()
 
@@ -35,6 +38,16 @@ def hamper(what: str) -> None:
                 time.sleep(30)
 
             Api._healthz = sleep  # type: ignore[assignment,method-assign]
+        case "drop":
+            from agent.outbox.telemetry import TelemetryStore
+
+            keep = TelemetryStore.add
+            count = itertools.count(1)
+
+            def lose_some(store: TelemetryStore, reading: Reading) -> bool:
+                return False if next(count) % 100 == 0 else keep(store, reading)
+
+            TelemetryStore.add = lose_some  # type: ignore[method-assign,assignment]
         case "none":
             pass
         case _:
