@@ -116,9 +116,12 @@ def extended(segment: Segment, records: Sequence[Stored]) -> Segment:
 
 
 def inspect(
-    lane: Lane, number: int, data: bytes, listed: Segment | None, segment_bytes: int
+    lane: Lane, number: int, data: bytes, listed: Segment | None, *, is_complete: bool
 ) -> Found:
-    """Look at a file's content line by line, against its manifest entry where there is one."""
+    """Look at a file's content line by line, against its manifest entry where there is one.
+
+    `is_complete`: the entry of a head counts all its records, as after a clean end.
+    """
     found = scan(data)
     records: list[Stored] = []
     ranges = list(found.damaged)
@@ -136,7 +139,8 @@ def inspect(
             )
     known = set(listed.damaged) if listed is not None else set()
     sealed = listed is not None and listed.is_sealed
-    expected = listed if sealed and _belongs(records, listed) else None
+    is_counted = sealed or is_complete
+    expected = listed if is_counted and _belongs(records, listed) else None
     by_number = {each.number: each for each in records}
     name = segment_name(number)
     damages = []
@@ -145,13 +149,12 @@ def inspect(
             damage = _name(lane, name, each, by_number, expected)
             if damage is not None:
                 damages.append(damage)
-    full = expected.bytes if expected is not None else segment_bytes
     end = len(data)
-    cut = (
-        end < full
-        and (expected is not None or not sealed)
-        and (listed is not None or not data.endswith(b"\n"))
-    )
+    # an entry of a head has the size it was made with; without one a part of a line tells
+    if listed is None:
+        cut = bool(data) and not data.endswith(b"\n")
+    else:
+        cut = end < listed.bytes and (expected is not None or not sealed)
     lost = expected is not None and len(records) < expected.records and not ranges
     if (cut or lost) and end not in known:
         behind = DamagedRange(
@@ -167,7 +170,7 @@ def inspect(
             number,
             records,
             len(data),
-            is_sealed=sealed or bool(ranges) or (listed is None and len(data) < segment_bytes),
+            is_sealed=sealed or bool(ranges) or listed is None,
             first=listed.first if listed is not None else 0,
             damaged=tuple(sorted(each.offset for each in ranges)),
         ),

@@ -17,7 +17,7 @@ from agent.core.effects import Event, EventKind
 from agent.core.memory import AlarmSnapshot
 from agent.outbox.cursor import UplinkCursor
 from agent.outbox.disk import Disk, Opened, Survey
-from agent.outbox.events import OPENINGS, EventLog
+from agent.outbox.events import OPENINGS, EventLog, is_expendable
 from agent.outbox.gaps import Gaps
 from agent.outbox.manifest import Damage, Segment
 from agent.outbox.positions import Positions
@@ -545,6 +545,11 @@ class Keeper:
     def _tell_dropped(self, lane: Lane, segments: Sequence[Segment]) -> None:
         done = self.done(lane)
         for segment in segments:
+            # what is told as lost must not arrive from memory
+            if lane is Lane.EVENT:
+                self._events.queue.discard(segment.first, segment.last, lambda _: True)
+            else:
+                self._telemetry.queue.discard(segment.first, segment.last, lambda _: True)
             if self._cursors and segment.last > done:
                 for span in segment.spans:
                     self._gaps.note(lane, span.stream, span.first_seq, span.last_seq, span.records)
@@ -557,6 +562,10 @@ class Keeper:
         if not survey.is_worth_it:
             return
         self._survey = survey
+        segment = survey.segment
+        self._events.queue.discard(
+            segment.first, segment.last, lambda record: is_expendable(record.event)
+        )
         if self._cursors:
             for stream, first_seq, last_seq, count in survey.ranges:
                 self._gaps.note(Lane.EVENT, stream, first_seq, last_seq, count)

@@ -154,6 +154,12 @@ class LaneQueue(Generic[R]):
                 return
             self._pop(key)
 
+    def discard(self, first: int, last: int, may_go: Callable[[R], bool]) -> None:
+        """Let go of records in a range of keys that were dropped on disk."""
+        for key in [each for each in self._held if first <= each <= last]:
+            if may_go(self._held[key].record):
+                self._pop(key)
+
     def evict(self, most_bytes: int, may_go: Callable[[R], bool]) -> list[tuple[int, R]]:
         """Take out the oldest records not on disk until `most_bytes` are held; return them."""
         gone: list[tuple[int, R]] = []

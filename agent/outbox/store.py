@@ -67,6 +67,10 @@ class SegmentLog:
         self._dropping: list[int] = []
         self._next_segment = 1
         self._unverified: list[int] = []
+        self._untold: dict[int, tuple[int, ...]] = {}
+        """Segments with damage whose event is not on disk yet, and what was told before."""
+        self._lost: list[Segment] = []
+        """Entries of files that are gone, until the event of it is on disk."""
 
     @property
     def bytes(self) -> int:
@@ -107,9 +111,9 @@ class SegmentLog:
                 unreadable.add(number)
         for number, entry in sorted(listed.items()):
             held = next((each for each in segments if each.number == number), None)
-            is_elsewhere = any(_overlaps(entry, each) for each in segments)
-            if not is_elsewhere and (held is None or held.records) and number not in unreadable:
+            if number not in unreadable and _is_missing(entry, held, segments):
                 damages.extend(self._lost_whole(entry, "missing"))
+                self._lost.append(entry)
         self._next_segment = max((*present, *listed, 0)) + 1
         self.segments = tuple(sorted(segments, key=lambda each: (each.first, each.last)))
         self._reopen_head(tails)
@@ -207,7 +211,9 @@ class SegmentLog:
         Raises:
             OSError: the disk failed.
         """
-        if self._is_unsaved:
+        if self._untold or self._lost:
+            self._untold.clear()
+            self._lost.clear()
             self._save()
 
     def verify_next(self) -> tuple[Damage, ...]:
@@ -237,8 +243,6 @@ class SegmentLog:
             self.segments = tuple(
                 sorted((*others, looked), key=lambda each: (each.first, each.last))
             )
-        if damages:
-            self._is_unsaved = True
         return tuple(damages)
 
     # -- dropping ----------------------------------------------------------------------------------
@@ -290,6 +294,7 @@ class SegmentLog:
         self._head = None
         self._head_records, self._orphans = [], []
         self._abandoned, self._dropping, self._unverified = [], [], []
+        self._untold, self._lost = {}, []
 
     def _present(self) -> list[int]:
         present = []
@@ -313,12 +318,16 @@ class SegmentLog:
             data = self._files.read(path)
         except OSError as error:
             _log.error("%s cannot be read: %s", path.name, error)
-            if listed is not None and listed.is_sealed:
+            if listed is not None:
                 damages.extend(self._lost_whole(listed, "unreadable"))
             else:
                 damages.append(Damage(lane=self.lane, file=path.name, reason="unreadable"))
             return None, []
-        found = inspect(self.lane, number, data, listed, self._segment_bytes)
+        run = self._manifest.run
+        has_ended = run is not None and run.last_seq is not None
+        found = inspect(self.lane, number, data, listed, is_complete=has_ended)
+        if found.damages:
+            self._untold[number] = listed.damaged if listed is not None else ()
         for offset, length in found.set_aside:
             self._quarantine.keep(
                 f"{self.lane.value}-{number:08d}-{offset}", data[offset : offset + length]
@@ -331,9 +340,10 @@ class SegmentLog:
         return found.segment, list(found.records)
 
     def _lost_whole(self, segment: Segment, reason: str) -> list[Damage]:
-        if not segment.is_sealed:
-            return [Damage(lane=self.lane, file=segment.name, reason=reason)]
-        return [
+        """Name what a file held by its entry; that of a head may be older than its last records."""
+        run = self._manifest.run
+        is_complete = segment.is_sealed or (run is not None and run.last_seq is not None)
+        damages = [
             Damage(
                 lane=self.lane,
                 file=segment.name,
@@ -345,6 +355,22 @@ class SegmentLog:
             )
             for span in segment.spans
         ]
+        if is_complete:
+            return damages
+        if damages and run is not None and damages[-1].stream == run.stream:
+            damages[-1] = replace(damages[-1], last_seq=None, count=None)
+            return damages
+        begins_in_run = run is not None and segment.first > run.base
+        return [
+            *damages,
+            Damage(
+                lane=self.lane,
+                file=segment.name,
+                reason=reason,
+                stream="" if run is None else run.stream,
+                first_seq=segment.first - run.base if run is not None and begins_in_run else 1,
+            ),
+        ]
 
     def _reopen_head(self, looked: dict[int, list[Stored]]) -> None:
         """Go on in the last file if it was a head and is whole; so a crash loop fills no disk."""
@@ -353,7 +379,7 @@ class SegmentLog:
             is_last = index == len(segments) - 1
             if each.is_sealed:
                 continue
-            if is_last and not each.damaged and each.bytes >= self._segment_bytes:
+            if is_last and not each.damaged:
                 with suppress(OSError):
                     self._head = SegmentDB(self.directory / each.name, self._files)
                     self._head_number = each.number
@@ -418,12 +444,23 @@ class SegmentLog:
 
     def _save(self) -> None:
         self._is_unsaved = True
+        numbers = {each.number for each in self.segments}
+        shown = [
+            replace(each, damaged=self._untold.get(each.number, each.damaged))
+            for each in self.segments
+        ]
+        shown.extend(each for each in self._lost if each.number not in numbers)
         self._manifest = replace(
-            self._manifest, segments=self.segments, dropping=tuple(self._dropping)
+            self._manifest, segments=tuple(shown), dropping=tuple(self._dropping)
         )
         self._manifest_file.save(self._manifest)
         self._is_unsaved = False
 
 
-def _overlaps(one: Segment, other: Segment) -> bool:
-    return other.records > 0 and other.first <= one.last and other.last >= one.first
+def _is_missing(entry: Segment, held: Segment | None, segments: Sequence[Segment]) -> bool:
+    """Whether what an entry lists is nowhere; a file that is there and damaged speaks for itself."""
+    if held is not None and (not held.records or not entry.records):
+        return False
+    return not any(
+        each.records and each.first <= entry.last and each.last >= entry.first for each in segments
+    )
