@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 _START = re.compile(rb"[0-9a-f]{8} [1-9][0-9]{0,18} \{")
 
@@ -23,7 +24,7 @@ class Line:
     payload: bytes
     offset: int
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> dict[str, Any]:
         """Return the line's document, parsed anew each time."""
         document = json.loads(self.payload)
         if not isinstance(document, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ _CACHED = 3
 
 _REPLAYED_PER_RULE = 4
 """Without a snapshot, so many last transitions of each rule are given: state, and how it came."""
+
+_ALARM = b'"kind":"alarm"'
+"""Stands in the line of every alarm event; lines without it need no parsing."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +93,7 @@ class SegmentReader:
             for document in sorted(documents, key=lambda each: -each.doc_id):
                 is_wanted = document.doc_id <= segment.last and document.doc_id < stop
                 if is_wanted and len(found) < limit:
-                    found.append(event_record(document))
+                    found.append(event_record(dict(document)))
         return found
 
     def replay(
@@ -100,30 +106,31 @@ class SegmentReader:
         known = position is not None and any(
             span.stream == position.stream for each in segments for span in each.spans
         )
-        alarms: list[EventRecord] = []
+        alarms: list[dict[str, Any]] = []
+        kept: dict[object, int] = {}
         for segment in reversed(segments):
-            page: list[EventRecord] = []
-            is_reached = False
             try:
                 lines = scan(self._files.read(self._directory / segment.name)).lines
             except FileNotFoundError:
                 continue
-            for line in lines:
-                document = line.document()
-                if (
-                    known
-                    and position is not None
-                    and document.get("stream") == position.stream
-                    and int(str(document.get("seq", 0))) <= position.seq
-                ):
-                    page.clear()
-                    is_reached = True
-                elif document.get("kind") == EventKind.ALARM and line.number <= segment.last:
-                    page.append(event_record(document))
-            alarms[:0] = page
-            if is_reached:
-                break
-        return tuple(alarms) if known else _last_of_each(alarms)
+            for line in reversed(lines):
+                if position is not None and known:
+                    document = line.document()
+                    if document.get("stream") == position.stream and (
+                        int(document.get("seq", 0)) <= position.seq
+                    ):
+                        return _events(alarms)
+                elif _ALARM not in line.payload:
+                    continue
+                else:
+                    document = line.document()
+                if document.get("kind") != EventKind.ALARM or line.number > segment.last:
+                    continue
+                rule = document.get("rule")
+                kept[rule] = kept.get(rule, 0) + 1
+                if known or kept[rule] <= _REPLAYED_PER_RULE:
+                    alarms.append(document)
+        return _events(alarms)
 
     def _lines(self, segment: Segment, suspects: list[int]) -> tuple[Line, ...]:
         cached = self._cache.get(segment.number)
@@ -145,12 +152,11 @@ class SegmentReader:
         return found.lines
 
 
-def _last_of_each(alarms: Sequence[EventRecord]) -> tuple[EventRecord, ...]:
-    seen: dict[str, int] = {}
-    kept: list[EventRecord] = []
-    for record in reversed(alarms):
-        count = seen.get(record.event.rule, 0)
-        if count < _REPLAYED_PER_RULE:
-            seen[record.event.rule] = count + 1
-            kept.append(record)
-    return tuple(reversed(kept))
+def _events(newest_first: Sequence[dict[str, Any]]) -> tuple[EventRecord, ...]:
+    records = []
+    for document in reversed(newest_first):
+        try:
+            records.append(event_record(document))
+        except ValueError as error:
+            _log.error("an alarm event is passed over: %s", error)
+    return tuple(records)

@@ -20,7 +20,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._jobs: SimpleQueue[tuple[Callable[[], None] | None]] = SimpleQueue()
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def submit(self, job: Callable[[], T]) -> asyncio.Future[T]:
@@ -42,20 +42,25 @@ class Worker:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_settle, future, outcome, error)
 
-        self._jobs.put((run,))
+        self._jobs.put(run)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            self._thread = threading.Thread(
+                target=_work, args=(self._jobs,), name=self._name, daemon=True
+            )
             self._thread.start()
         return future
 
     def stop(self) -> None:
-        """Let the thread end after what is queued. Waits for nothing."""
-        self._jobs.put((None,))
-        self._thread = None
+        """Let the thread end after what is queued; a later job starts another. Waits for nothing."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread = None
+            self._jobs = SimpleQueue()
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()[0]) is not None:
-            job()
+
+def _work(jobs: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (job := jobs.get()) is not None:
+        job()
 
 
 def _settle(future: asyncio.Future[Any], outcome: object, error: BaseException | None) -> None:

@@ -22,16 +22,18 @@ async def main(directory: Path, own: str) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(outbox.run(), name="outbox")
         cursor = outbox.cursor(own)
+        await outbox.recovered()
         while True:
             for _ in range(7):
                 outbox.append(event("e" * 40))
                 outbox.add(reading(1))
-            await asyncio.sleep(0)
-            # handed out means on disk
-            for each in await cursor.take_events(50):
-                os.write(1, f"e {each.stream} {each.seq}\n".encode())
-            for batch in await cursor.take_batches(50):
-                os.write(1, f"t {batch.stream} {batch.seq}\n".encode())
+            await cursor.wait()
+            # handed out, and not for want of a disk, means on disk
+            events = [each for each in await cursor.take_events(50) if each.is_durable]
+            batches = await cursor.take_batches(50) if outbox.stats().is_writable else ()
+            told = [f"e {each.stream} {each.seq}\n" for each in events]
+            told += [f"t {each.stream} {each.seq}\n" for each in batches]
+            os.write(1, "".join(told).encode())
 
 
 if __name__ == "__main__":
