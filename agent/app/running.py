@@ -232,6 +232,8 @@ async def _merge_memory(parts: Parts, early: AlarmSnapshot | None, pipeline: Pip
     memories = dict(before)
     for record in await parts.outbox.recovered():
         apply_event(memories, record.event)
+    stats = parts.outbox.stats()
+    parts.health.tell("box.outbox", stats.is_writable, stats.fault)
     known = before if early is not None else {}
     pipeline.restore([each for rule, each in memories.items() if known.get(rule) != each])
 

@@ -54,8 +54,15 @@ def value_text(value: Value, unit: str, spec: PointSpec | None, words: Words) ->
             return words("switch.online" if value else "switch.offline")
         return words("switch.active" if value else "switch.inactive")
     unit = SHOWN_UNITS.get(unit, unit)
-    number = f"{value:.6g}" if isinstance(value, float) else str(value)
+    number = _number_text(value) if isinstance(value, float) else str(value)
     return f"{number} {unit}".strip()
+
+
+def _number_text(value: float) -> str:
+    """Return as many digits as a person can use: sensors in plant rooms are good for three or four."""
+    if value.is_integer() and abs(value) < 1e9:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if 10 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 def bytes_text(count: int) -> str:
