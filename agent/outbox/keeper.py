@@ -106,6 +106,7 @@ class Keeper:
         self._suspects: set[tuple[Lane, int]] = set()
         self._aside: list[EventRecord | Batch] = []
         self._is_closing = False
+        self._is_told = False
         self._is_finished = False
         self.recovered = asyncio.Event()
         self.replay: tuple[EventRecord, ...] = ()
@@ -201,6 +202,10 @@ class Keeper:
 
     async def run(self) -> None:
         """Work until cancelled; may be started again. A bug in a step is raised."""
+        # whoever restarts this has told that it failed: that it is well is for this part to say
+        self._is_told = False
+        if self.recovered.is_set() and not self.fault:
+            self._tell_well()
         while True:
             self._wake.clear()
             self.tick()
@@ -292,7 +297,9 @@ class Keeper:
         if self.fault:
             _log.warning("outbox: the disk can be written again (was: %s)", self.fault)
             self.fault = ""
-            self._on_health(True, "")
+            self._is_told = False
+        if not self._is_told:
+            self._tell_well()
         job.finish(outcome)
         self._trim()
 
@@ -301,13 +308,14 @@ class Keeper:
             self.fault = why
             _log.error("outbox: %s; going on from memory", why)
             self._on_health(False, why)
-            self._mark_released()
+            # events that go out before they are on disk say so
+            self._events.mark_not_durable()
         self._release(Lane.EVENT)
         self._release(Lane.TELEMETRY)
 
-    def _mark_released(self) -> None:
-        """Events that go out before they are on disk say so."""
-        self._events.mark_not_durable()
+    def _tell_well(self) -> None:
+        self._is_told = True
+        self._on_health(True, "")
 
     def _start_next(self, now_s: float) -> None:
         due = self._due(now_s)

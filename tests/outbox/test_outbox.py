@@ -11,6 +11,7 @@ from agent.outbox.records import EventRecord, Lane
 from drivers.clock import ClockState, Stamp
 from tests.outbox.room import (
     FailingDisk,
+    Health,
     event,
     make,
     of_kind,
@@ -432,6 +433,18 @@ async def test_a_supervisor_may_stop_and_start_it_without_loss(tmp_path: Path) -
         assert subjects(await take_events(outbox.cursor("cloud"), 22)) == [
             f"e{number}" for number in range(20)
         ]
+
+
+async def test_each_start_says_that_it_is_well_since_a_supervisor_only_tells_failures(
+    tmp_path: Path,
+) -> None:
+    health = Health()
+    outbox = make(tmp_path, health=health)
+    async with running(outbox, close_s=None):
+        await outbox.recovered()
+        assert health.said == [(True, "")]
+    async with running(outbox):
+        await until(lambda: health.said == [(True, ""), (True, "")])
 
 
 async def test_nothing_of_the_outbox_blocks_the_loop(
