@@ -154,22 +154,27 @@ class ModbusBus:
         """Keep the port open and serve it."""
         loop = asyncio.get_running_loop()
         while True:
+            self._answered_s = None
+            self._silent_in_a_row = 0
+            self._is_port_proven = self._must_renew = False
             try:
                 await self._link.open()
                 self._opened_s = loop.time()
-                self._answered_s = None
-                self._silent_in_a_row = 0
-                self._is_port_proven = self._must_renew = False
                 self._orders.accept()
                 await self._serve()
             except PortUnavailable as error:
-                was_useful = self._answered_s is not None
                 self._link.close()
-                if was_useful:
-                    continue  # lost in the midst of work: try again at once, tell if that fails
-                self._lose(error)
-            self._progress_s = loop.time()
-            await asyncio.sleep(self._backoff.next_s())
+                self._progress_s = loop.time()
+                if not self._was_useful():
+                    self._lose(error)
+                    await asyncio.sleep(self._backoff.next_s())
+
+    def _was_useful(self) -> bool:
+        """Return whether anything answered since the port was opened.
+
+        Lost in the midst of work it is opened anew at once, and told lost only if that fails.
+        """
+        return self._answered_s is not None
 
     def _lose(self, error: PortUnavailable) -> None:
         """The port is not there: say so for everything on it."""
@@ -186,7 +191,7 @@ class ModbusBus:
             device.state.port_lost()
             readings += _known(device.online_reading(now))
             readings += device.spoil_all("port", now)
-        self._emit(readings)
+        self._say(readings)
 
     def _forget_presence(self) -> None:
         """Let every device be asked anew, as after the start."""
@@ -259,7 +264,7 @@ class ModbusBus:
         elif not online:
             _log.error("bus %s is offline: none of its devices answers", self.id)
         self._online = online
-        self._emit([self._online_reading(self._clock.stamp())])
+        self._say([self._online_reading(self._clock.stamp())])
 
     async def _sleep_until(self, until_s: float) -> None:
         """Sleep until a time of the loop, or until an order comes or the port is lost."""
@@ -317,7 +322,7 @@ class ModbusBus:
             share.spend(max(loop.time(), self._link.ready_s) - started_s)
         at = self._clock.stamp()
         if device.state.presence is Presence.ASKED:
-            self._emit(device.spoil(device.question, _reason(error), at))
+            self._say(device.spoil(device.question, _reason(error), at))
         if isinstance(error, PortUnavailable):
             raise error
 
@@ -344,7 +349,7 @@ class ModbusBus:
             return
         at = self._clock.stamp()
         if device.state.presence is not Presence.OFFLINE:
-            self._emit(device.spoil(read, _reason(error), at))
+            self._say(device.spoil(read, _reason(error), at))
         if not _is_answer(error):
             device.state.suspect(loop.time())
             self._hold(device)
@@ -397,7 +402,7 @@ class ModbusBus:
         self._count(loop.time() - started_s)
         came = self._note_answer(device, reply.at)
         readings = device.take(read, reply.words, reply.at)
-        self._emit([*_known(device.online_reading(reply.at)), *readings] if came else readings)
+        self._say([*_known(device.online_reading(reply.at)), *readings] if came else readings)
         return None
 
     def _note_answer(self, device: Device, at: Stamp) -> bool:
@@ -427,7 +432,7 @@ class ModbusBus:
         if _is_answer(error):
             device.state.count("exception")
             if self._note_answer(device, now):
-                self._emit(_known(device.online_reading(now)))
+                self._say(_known(device.online_reading(now)))
             return
         if isinstance(error, Refused):
             self._answered_s = loop.time()  # by the gateway: the port is well
@@ -436,9 +441,7 @@ class ModbusBus:
         self._silent_in_a_row += 1
         if device.state.failed(started_s, loop.time(), _kind(error)):
             _log.error("device %s is offline: %s", device.id, error.message)
-            self._emit(
-                [*_known(device.online_reading(now)), *device.spoil_all(_reason(error), now)]
-            )
+            self._say([*_known(device.online_reading(now)), *device.spoil_all(_reason(error), now)])
             self._judge_online()
         self._hold(device)
 
@@ -484,7 +487,7 @@ class ModbusBus:
         self._count(loop.time() - started_s)
         at = self._clock.stamp()
         if self._note_answer(device, at):
-            self._emit(_known(device.online_reading(at)))
+            self._say(_known(device.online_reading(at)))
         device.order_failed_s = None
         order.succeed(state)
         return None
@@ -538,6 +541,10 @@ class ModbusBus:
                 repeat_due_s = now_s + REPEAT_BAD_S
                 for device in self._devices.values():
                     readings += device.bad_again(now)
+            self._say(readings)
+
+    def _say(self, readings: Sequence[Reading]) -> None:
+        if readings:  # a device with outputs alone has none
             self._emit(readings)
 
     def _online_reading(self, now: Stamp) -> Reading:

@@ -8,7 +8,8 @@ What the library leaves to its user is done here (measured with pymodbus 3.16.1)
 [3] its retries and its reconnects hide what happens: none of either, both are the caller's;
 [4] it keeps no silence between frames: `_ready_s`;
 [5] it opens the serial port on the loop's thread: drivers.modbus.opening;
-[6] a frame it cannot decode closes the connection: it gets none.
+[6] a frame it cannot decode closes the connection: it gets none;
+[7] its wait_for, before Python 3.12, swallows a cancel that meets the reply or the loss (CPython issue 86296).
 """
 
 from __future__ import annotations
@@ -312,14 +313,19 @@ class Link:
         if client is None or not self.is_open:
             raise PortUnavailable(self._source, "not open")
         pending = self._pending = _Pending(question)
+        cancels = _cancels()
         is_answered = False
         try:
             async with asyncio.timeout(timeout_s):
                 pdu = await _send(client, question, request)
             is_answered = True
+            if _cancels() > cancels:
+                raise asyncio.CancelledError  # [7]
         except TimeoutError as error:
             raise self._silence(client, pending, source) from error
         except (ModbusException, OSError) as error:
+            if _cancels() > cancels:
+                raise asyncio.CancelledError from error  # [7]
             raise PortUnavailable(self._source, "connection lost") from error
         finally:
             self._pending = None
@@ -342,6 +348,12 @@ class Link:
             transaction=client.ctx.request_transaction_id,
         )
         return BadReply(source, said)
+
+
+def _cancels() -> int:
+    """Return how many requests to cancel the running task are open."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 async def _send(

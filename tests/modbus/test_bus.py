@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType as SimType
+from pymodbus.simulator import SimData, SimDevice
+
+from drivers.modbus.spec import TcpPort
 from drivers.reading import Quality
 from tests.modbus.harness import (
     Heard,
+    Memory,
+    Slave,
     bus_spec,
     device,
     pty_slave,
@@ -57,3 +64,118 @@ async def test_a_device_that_falls_silent_turns_bad_and_offline_and_comes_back()
             await heard.until(lambda: heard.value("d2.online") is True)
             await heard.until(lambda: heard.value("d2.r0") == value_at(2, 0))
             await asyncio.sleep(0)
+
+
+async def test_a_missing_port_is_told_and_found_when_it_comes() -> None:
+    heard = Heard()
+    one = device(1, registers(2))
+    async with tcp_slave() as slave:
+        spec = bus_spec(slave, one)
+    async with running(spec, heard):
+        await heard.until(lambda: heard.value("bus.online") is False)
+        assert heard.value("d1.online") is False
+        assert heard.reason("d1.r1") == "port"
+        port = spec.port
+        assert isinstance(port, TcpPort)
+        async with tcp_slave(port=port.port):
+            await heard.until(lambda: heard.value("d1.r1") == value_at(1, 1))
+            assert heard.value("bus.online") is True
+            assert heard.value("d1.online") is True
+
+
+async def test_a_serial_port_that_is_not_there_or_pulled_out_is_told() -> None:
+    heard = Heard()
+    async with pty_slave() as slave, running(bus_spec(slave, device(1, registers(1))), heard):
+        await heard.until(lambda: heard.value("d1.online") is True)
+        slave.drop()
+        await heard.until(lambda: heard.value("bus.online") is False)
+        assert heard.reason("d1.r0") == "port"
+
+
+async def test_a_serial_port_is_opened_for_one_alone() -> None:
+    first, second = Heard(), Heard()
+    async with pty_slave() as slave:
+        spec = bus_spec(slave, device(1, registers(1)))
+        async with running(spec, first):
+            await first.until(lambda: first.value("d1.online") is True)
+            async with running(spec, second):
+                await second.until(lambda: second.value("bus.online") is False)
+
+
+async def test_a_register_the_device_lacks_is_dropped_alone_and_told() -> None:
+    heard = Heard()
+    one = device(1, registers(16))
+    async with (
+        tcp_slave(Memory(illegal=frozenset({5}))) as slave,
+        running(bus_spec(slave, one), heard),
+    ):
+        await heard.until(
+            lambda: all(
+                heard.value(f"d1.r{each}") == value_at(1, each) for each in range(16) if each != 5
+            )
+        )
+        await heard.until(lambda: heard.reason("d1.r5") == "exception 2")
+        asked = len(slave.memory.asked)
+        await heard.until(lambda: len(slave.memory.asked) > asked + 20)
+        recent = slave.memory.asked[asked + 5 :]
+        assert not any(each.address <= 5 < each.address + each.count for each in recent)
+        assert heard.value("d1.online") is True
+
+
+async def test_silent_units_on_a_shared_line_cost_the_others_little() -> None:
+    heard = Heard()
+    devices = [device(unit, registers(2)) for unit in range(1, 11)]
+    async with tcp_slave() as slave:
+        slave.memory.silent_units |= {3, 7}
+        spec = bus_spec(slave, *devices, timeout_s=0.05, settle_s=0.05, probe_share=0.03)
+        async with running(spec, heard):
+            await heard.until(
+                lambda: heard.value("d3.online") is False and heard.value("d7.online") is False
+            )
+            heard.readings.clear()
+            await asyncio.sleep(2.0)
+            got = {each.id: len(heard.of(f"{each.id}.r0")) for each in devices}
+    live = [count for name, count in got.items() if name not in ("d3", "d7")]
+    assert min(live) > 2.0 / 0.03 * 0.7
+    assert heard.value("bus.online") is not False
+
+
+async def test_a_bus_whose_devices_all_fall_silent_is_one_fault() -> None:
+    heard = Heard()
+    async with tcp_slave() as slave:
+        spec = bus_spec(slave, device(1, registers(1)), device(2, registers(1)))
+        async with running(spec, heard):
+            await heard.until(lambda: heard.value("bus.online") is True)
+            slave.memory.silent_units |= {1, 2}
+            await heard.until(lambda: heard.value("bus.online") is False)
+            slave.memory.silent_units.clear()
+            await heard.until(lambda: heard.value("bus.online") is True)
+
+
+async def test_one_reply_is_one_call_with_one_stamp_and_the_beat_is_kept() -> None:
+    heard = Heard()
+    async with tcp_slave() as slave, running(bus_spec(slave, device(1, registers(5))), heard):
+        await heard.until(lambda: len(heard.of("d1.r4")) >= 20)
+    assert heard.calls < 20 + 5
+    by_point = [[each.at for each in heard.of(f"d1.r{at}")] for at in range(5)]
+    assert all(each == by_point[0] for each in by_point)
+    times = [each.mono_s for each in by_point[0]]
+    assert 19 * 0.03 - 0.06 < times[19] - times[0] < 19 * 0.03 + 0.3
+
+
+async def test_it_reads_what_another_implementation_serves() -> None:
+    heard = Heard()
+    server = ModbusTcpServer(
+        SimDevice(id=1, simdata=[SimData(0, values=[7, 8, 9], datatype=SimType.UINT16)]),
+        address=("127.0.0.1", 0),
+    )
+    await server.serve_forever(background=True)
+    try:
+        assert server.transport is not None
+        number = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        slave = Slave(TcpPort(host="127.0.0.1", port=number), Memory())
+        async with running(bus_spec(slave, device(1, registers(3))), heard):
+            await heard.until(lambda: heard.value("d1.r2") == 9)
+            assert [heard.value(f"d1.r{at}") for at in range(3)] == [7, 8, 9]
+    finally:
+        await server.shutdown()  # type: ignore[no-untyped-call]
