@@ -16,13 +16,13 @@ from typing import Any
 from agent.core.effects import Event, EventKind
 from agent.core.memory import AlarmSnapshot
 from agent.outbox.cursor import UplinkCursor
-from agent.outbox.disk import Disk, Opened, Survey
-from agent.outbox.events import OPENINGS, EventLog, is_expendable
+from agent.outbox.disk import Disk, Opened
+from agent.outbox.events import OPENINGS, EventLog
 from agent.outbox.gaps import Gaps
-from agent.outbox.manifest import Damage, Segment
+from agent.outbox.making_room import RoomMaker
+from agent.outbox.manifest import Damage
 from agent.outbox.positions import Positions
 from agent.outbox.records import Batch, EventRecord, Lane
-from agent.outbox.retention import Plan, Room, plan
 from agent.outbox.spec import OutboxSpec
 from agent.outbox.telemetry import TelemetryStore
 from agent.outbox.worker import Worker
@@ -85,9 +85,6 @@ class Keeper:
         self._gaps = gaps
         self._on_health = on_health
         self._append = append
-        self._room = Room(
-            max_bytes=spec.max_bytes, event_bytes=int(spec.max_bytes * spec.event_share)
-        )
         self._worker = Worker("outbox writer")
         self._wake = asyncio.Event()
         self._job: _Job | None = None
@@ -97,10 +94,16 @@ class Keeper:
         self._snapshot: AlarmSnapshot | None = None
         self._snapshot_s = -SNAPSHOT_S
         self._offset_unsaved: int | None = None
-        self._plan = Plan()
-        self._plan_key = 0
-        self._survey: Survey | None = None
-        self._surveyed: frozenset[int] = frozenset()
+        self.room = RoomMaker(
+            spec,
+            disk,
+            events.queue,
+            telemetry.queue,
+            gaps,
+            is_owed=bool(cursors),
+            done=self.done,
+            tell_gaps=self.tell_gaps,
+        )
         self._damage_key: int | None = None
         self._verified_s = 0.0
         self._suspects: set[tuple[Lane, int]] = set()
@@ -372,16 +375,17 @@ class Keeper:
             )
         if self._aside:
             aside = tuple(self._aside)
-            due.append(("aside", partial(self._disk.keep_aside, aside), self._kept_aside))
+            kept = partial(self._kept_aside, len(aside))
+            due.append(("aside", partial(self._disk.keep_aside, aside), kept))
         if self._offset_unsaved is not None:
             offset_ms = self._offset_unsaved
             note = partial(self._disk.note_offset, self._boot, offset_ms)
-            due.append(("offset", note, self._noted_offset))
+            due.append(("offset", note, partial(self._noted_offset, offset_ms)))
         if self._damage_key is not None and self._events.queue.written >= self._damage_key:
             due.append(("damage", self._disk.mark_damage, self._marked_damage))
-        making = self._making_room()
-        if making is not None:
-            due.append(making)
+        step = self.room.next_step()
+        if step is not None:
+            due.append(("room", *step))
         return due
 
     def _due_when_idle(
@@ -501,8 +505,8 @@ class Keeper:
 
     # -- snapshot and offset -----------------------------------------------------------------------------
 
-    def _kept_aside(self, _: object) -> None:
-        self._aside.clear()
+    def _kept_aside(self, count: int, _: object) -> None:
+        del self._aside[:count]
 
     def _is_snapshot_due(self, snapshot: AlarmSnapshot, now_s: float) -> bool:
         position, queue = snapshot.position, self._events.queue
@@ -519,70 +523,9 @@ class Keeper:
         if self._snapshot is snapshot:
             self._snapshot = None
 
-    def _noted_offset(self, _: object) -> None:
-        self._offset_unsaved = None
-
-    # -- making room -------------------------------------------------------------------------------------
-
-    def _making_room(self) -> tuple[str, Callable[[], Any], Callable[[Any], None]] | None:
-        if self._survey is not None:
-            if self._events.queue.written < self._plan_key:
-                return None
-            segment = self._survey.segment
-            return "room", partial(self._disk.compact, segment), self._made_room
-        if not self._plan:
-            self._plan = plan(
-                self._room,
-                self._disk.segments(Lane.EVENT),
-                self._disk.segments(Lane.TELEMETRY),
-                events_done=self.done(Lane.EVENT),
-                surveyed=self._surveyed,
-            )
-            if not self._plan:
-                return None
-            self._tell_dropped(Lane.EVENT, self._plan.events)
-            self._tell_dropped(Lane.TELEMETRY, self._plan.telemetry)
-        if self._plan.survey is not None and not self._plan.events and not self._plan.telemetry:
-            look = partial(self._disk.survey, self._plan.survey, self.done(Lane.EVENT))
-            return "room", look, self._surveyed_segment
-        if self._events.queue.written < self._plan_key:
-            return None
-        drop = partial(self._disk.drop, self._plan.events, self._plan.telemetry)
-        return "room", drop, self._made_room
-
-    def _tell_dropped(self, lane: Lane, segments: Sequence[Segment]) -> None:
-        done = self.done(lane)
-        for segment in segments:
-            # what is told as lost must not arrive from memory
-            if lane is Lane.EVENT:
-                self._events.queue.discard(segment.first, segment.last, lambda _: True)
-            else:
-                self._telemetry.queue.discard(segment.first, segment.last, lambda _: True)
-            if self._cursors and segment.last > done:
-                for span in segment.spans:
-                    self._gaps.note(lane, span.stream, span.first_seq, span.last_seq, span.records)
-        self.tell_gaps()
-        self._plan_key = self._events.queue.last_key
-
-    def _surveyed_segment(self, survey: Survey) -> None:
-        self._plan = Plan()
-        self._surveyed |= {survey.segment.number}
-        if not survey.is_worth_it:
-            return
-        self._survey = survey
-        segment = survey.segment
-        self._events.queue.discard(
-            segment.first, segment.last, lambda record: is_expendable(record.event)
-        )
-        if self._cursors:
-            for stream, first_seq, last_seq, count in survey.ranges:
-                self._gaps.note(Lane.EVENT, stream, first_seq, last_seq, count)
-        self.tell_gaps()
-        self._plan_key = self._events.queue.last_key
-
-    def _made_room(self, _: object) -> None:
-        self._plan = Plan()
-        self._survey = None
+    def _noted_offset(self, offset_ms: int, _: object) -> None:
+        if self._offset_unsaved == offset_ms:
+            self._offset_unsaved = None
 
     def _finished(self, _: object) -> None:
         self._is_finished = True

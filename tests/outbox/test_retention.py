@@ -94,7 +94,7 @@ async def test_overflowing_telemetry_goes_oldest_first_and_a_gap_names_exactly_w
                 await until(lambda: not outbox._telemetry.queue.has_unwritten)
         await until(lambda: outbox.stats().lanes[1].dropped.get("overflow", 0) > 0)
         assert sum(each.bytes_on_disk for each in outbox.stats().lanes) <= 96 * 1024 + 2 * 8192
-        await until(lambda: not outbox._keeper._plan)
+        await until(lambda: not outbox._keeper.room.is_busy)
         cursor = outbox.cursor("cloud")
         events = await take_events(cursor, outbox.stats().lanes[0].last_seq)
         dropped = outbox.stats().lanes[1].dropped["overflow"]
@@ -126,7 +126,7 @@ async def test_technical_events_go_before_alarms_and_the_gap_counts_them(tmp_pat
             if number % 10 == 0:
                 outbox.append(event(f"fire {number}"))
                 await until(lambda: not outbox._events.queue.has_unwritten)
-        await until(lambda: not outbox._keeper._plan and outbox._keeper._survey is None)
+        await until(lambda: not outbox._keeper.room.is_busy)
         last = outbox.stats().lanes[0].last_seq
         dropped = outbox.stats().lanes[0].dropped["overflow"]
         found = await take_events(outbox.cursor("cloud"), last - dropped)

@@ -1,0 +1,119 @@
+"""Making room: what must go is told first, then taken off the disk, a step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from agent.outbox.disk import Disk, Survey
+from agent.outbox.events import is_expendable
+from agent.outbox.gaps import Gaps
+from agent.outbox.manifest import Segment
+from agent.outbox.queue import LaneQueue
+from agent.outbox.records import Batch, EventRecord, Lane
+from agent.outbox.retention import Plan, Room, plan
+from agent.outbox.spec import OutboxSpec
+
+Step = tuple[Callable[[], Any], Callable[[Any], None]]
+
+
+class RoomMaker:
+    """Keeps both lanes within their bytes. Loop thread only; its steps run on the writer thread."""
+
+    def __init__(
+        self,
+        spec: OutboxSpec,
+        disk: Disk,
+        events: LaneQueue[EventRecord],
+        telemetry: LaneQueue[Batch],
+        gaps: Gaps,
+        *,
+        is_owed: bool,
+        done: Callable[[Lane], int],
+        tell_gaps: Callable[[], None],
+    ) -> None:
+        """`is_owed`: there are uplinks, so that what goes unsent is a gap. `done`: acknowledged up to."""
+        self._room = Room(
+            max_bytes=spec.max_bytes, event_bytes=int(spec.max_bytes * spec.event_share)
+        )
+        self._disk = disk
+        self._events = events
+        self._telemetry = telemetry
+        self._gaps = gaps
+        self._is_owed = is_owed
+        self._done = done
+        self._tell_gaps = tell_gaps
+        self._plan = Plan()
+        self._plan_key = 0
+        self._survey: Survey | None = None
+        self._surveyed: frozenset[int] = frozenset()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is on its way out."""
+        return bool(self._plan) or self._survey is not None
+
+    def next_step(self) -> Step | None:
+        """Return what to do on the writer thread and whom to tell; None while there is nothing to do.
+
+        What goes is told as a gap first, and goes once that event is on disk.
+        """
+        if self._survey is not None:
+            if self._events.written < self._plan_key:
+                return None
+            segment = self._survey.segment
+            return partial(self._disk.compact, segment), self._made_room
+        if not self._plan:
+            self._plan = plan(
+                self._room,
+                self._disk.segments(Lane.EVENT),
+                self._disk.segments(Lane.TELEMETRY),
+                events_done=self._done(Lane.EVENT),
+                surveyed=self._surveyed,
+            )
+            if not self._plan:
+                return None
+            self._tell_dropped(Lane.EVENT, self._plan.events)
+            self._tell_dropped(Lane.TELEMETRY, self._plan.telemetry)
+        if self._plan.survey is not None and not self._plan.events and not self._plan.telemetry:
+            look = partial(self._disk.survey, self._plan.survey, self._done(Lane.EVENT))
+            return look, self._surveyed_segment
+        if self._events.written < self._plan_key:
+            return None
+        drop = partial(self._disk.drop, self._plan.events, self._plan.telemetry)
+        return drop, self._made_room
+
+    def _tell_dropped(self, lane: Lane, segments: Sequence[Segment]) -> None:
+        done = self._done(lane)
+        for segment in segments:
+            # what is told as lost must not arrive from memory
+            if lane is Lane.EVENT:
+                self._events.discard(segment.first, segment.last, lambda _: True)
+            else:
+                self._telemetry.discard(segment.first, segment.last, lambda _: True)
+            if self._is_owed and segment.last > done:
+                for span in segment.spans:
+                    self._gaps.note(lane, span.stream, span.first_seq, span.last_seq, span.records)
+        self._tell_gaps()
+        self._plan_key = self._events.last_key
+
+    def _surveyed_segment(self, survey: Survey) -> None:
+        self._plan = Plan()
+        self._surveyed |= {survey.segment.number}
+        if not survey.is_worth_it:
+            return
+        self._survey = survey
+        segment = survey.segment
+        self._events.discard(
+            segment.first, segment.last, lambda record: is_expendable(record.event)
+        )
+        if self._is_owed:
+            for stream, first_seq, last_seq, count in survey.ranges:
+                self._gaps.note(Lane.EVENT, stream, first_seq, last_seq, count)
+        self._tell_gaps()
+        self._plan_key = self._events.last_key
+
+    def _made_room(self, _: object) -> None:
+        self._plan = Plan()
+        self._survey = None
