@@ -1,0 +1,217 @@
+"""Modbus slaves written by other people answer the driver as its own do: one suite for all."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers.modbus.plan import plan_reads
+from drivers.modbus.spec import (
+    Area,
+    CoilOutputSpec,
+    DataType,
+    DeviceSpec,
+    ModbusBusSpec,
+    PollClass,
+    QuantitySpec,
+)
+from drivers.reading import Quality
+from tests.modbus.harness import Heard, running
+from tests.peers.lines import Wire
+from tests.peers.memory import (
+    ABSENT_UNIT,
+    BITS,
+    FIRST,
+    REGISTERS,
+    UNIT,
+    Known,
+    bit,
+    bits,
+    known,
+    table,
+)
+
+REGISTER_AREAS = (Area.HOLDING, Area.INPUT)
+BIT_AREAS = (Area.COIL, Area.DISCRETE)
+
+
+def everything() -> tuple[Known, ...]:
+    return tuple(
+        each
+        for area in Area
+        for each in (bits(area) if area in BIT_AREAS else known(area))
+    )  # fmt: skip
+
+
+def device(quantities: tuple[QuantitySpec, ...], unit: int = UNIT, **more: object) -> DeviceSpec:
+    return DeviceSpec(
+        **{"id": f"d{unit}", "unit": unit, "quantities": quantities, **more}  # type: ignore[arg-type]
+    )
+
+
+def bus(wire: Wire, *devices: DeviceSpec) -> ModbusBusSpec:
+    """Return a bus with time-outs a peer in Node on a busy machine keeps."""
+    return ModbusBusSpec(
+        id="bus",
+        port=wire.port,
+        devices=devices,
+        timeout_s=0.4,
+        settle_s=0.1,
+        periods_s=dict.fromkeys(PollClass, 0.05),
+        offline_after_s=0.3,
+    )
+
+
+def is_right(heard: Heard, *wanted: Known) -> bool:
+    return all(heard.value(f"d{UNIT}.{each.quantity.name}") == each.value for each in wanted)
+
+
+def wrong(heard: Heard, *wanted: Known) -> list[object]:
+    right = {f"d{UNIT}.{each.quantity.name}": each.value for each in wanted}
+    return [
+        each
+        for each in heard.readings
+        if each.quality is Quality.GOOD
+        and each.point in right
+        and (each.value, type(each.value)) != (right[each.point], type(right[each.point]))
+    ]
+
+
+async def test_every_area_and_every_type_is_read_true(wire: Wire) -> None:
+    heard = Heard()
+    wanted = everything()
+    async with running(bus(wire, device(tuple(each.quantity for each in wanted))), heard):
+        await heard.until(lambda: is_right(heard, *wanted), within_s=10)
+    assert not wrong(heard, *wanted)
+    assert heard.value("bus.online") is True
+
+
+async def test_blocks_span_gaps_and_may_be_as_long_as_the_protocol_allows(wire: Wire) -> None:
+    registers = table(Area.HOLDING)
+    inputs = table(Area.DISCRETE)
+    wanted = tuple(
+        Known(
+            quantity=QuantitySpec(
+                name=f"r{at}", area=Area.HOLDING, address=FIRST + at, type=DataType.U16
+            ),
+            value=registers[at],
+            words=(registers[at],),
+        )
+        for at in (0, 9, 18, 60, 61, 70, 124, REGISTERS - 1)
+    ) + tuple(
+        Known(
+            quantity=QuantitySpec(
+                name=f"b{at}", area=Area.DISCRETE, address=FIRST + at, type=DataType.BOOL
+            ),
+            value=bool(inputs[at]),
+            words=(inputs[at],),
+        )
+        for at in (0, 900, 1999, BITS - 1)
+    )
+    quantities = tuple(each.quantity for each in wanted)
+    plan = plan_reads(quantities, max_gap=124)
+    assert [(each.address, each.count) for each in plan] == [
+        (FIRST, 2000), (FIRST + BITS - 1, 1), (FIRST, 125), (FIRST + REGISTERS - 1, 1),
+    ]  # fmt: skip
+    heard = Heard()
+    async with running(bus(wire, device(quantities, max_gap=124)), heard):
+        await heard.until(lambda: is_right(heard, *wanted), within_s=10)
+    assert not wrong(heard, *wanted)
+
+
+@pytest.mark.parametrize("area", Area)
+async def test_an_illegal_address_costs_only_its_own_quantity(wire: Wire, area: Area) -> None:
+    is_bit = area in BIT_AREAS
+    size = BITS if is_bit else REGISTERS
+    type_ = DataType.BOOL if is_bit else DataType.U16
+    held = table(area)
+    there = tuple(
+        Known(
+            quantity=QuantitySpec(name=f"q{at}", area=area, address=FIRST + at, type=type_),
+            value=bool(held[at]) if is_bit else held[at],
+            words=(held[at],),
+        )
+        for at in (0, 3, size - 4, size - 1)
+    )
+    absent = tuple(
+        QuantitySpec(name=name, area=area, address=address, type=type_)
+        for name, address in (("before", FIRST - 2), ("behind", FIRST + size + 1))
+    )
+    heard = Heard()
+    one = device((*absent, *(each.quantity for each in there)))
+    async with running(bus(wire, one), heard):
+        await heard.until(
+            lambda: (
+                is_right(heard, *there)
+                and heard.reason(f"d{UNIT}.before") == "exception 2"
+                and heard.reason(f"d{UNIT}.behind") == "exception 2"
+            ),
+            within_s=10,
+        )
+        assert heard.value(f"d{UNIT}.online") is True
+    assert not wrong(heard, *there)
+    assert not any(
+        each.is_known for name in ("before", "behind") for each in heard.of(f"d{UNIT}.{name}")
+    )
+
+
+async def test_a_coil_is_written_read_back_and_its_neighbours_stay(wire: Wire) -> None:
+    address = FIRST + 5
+    quantities = tuple(each.quantity for each in bits(Area.COIL))
+    others = tuple(each for each in bits(Area.COIL) if each.quantity.address != address)
+    point = f"d{UNIT}.coil-{address}"
+    outputs = (CoilOutputSpec(output="siren", address=address),)
+    heard = Heard()
+    async with running(bus(wire, device(quantities, outputs=outputs)), heard) as running_bus:
+        line = running_bus.line("siren")
+        await heard.until(lambda: heard.value(point) is not None)
+        for is_on in (True, False, True, bit(Area.COIL, address)):
+            await line.write(is_on)
+            assert await line.read_back() is is_on
+            await heard.until(lambda is_on=is_on: heard.value(point) is is_on)  # type: ignore[misc]
+        await heard.until(lambda: is_right(heard, *others))
+    assert not wrong(heard, *others)
+
+
+async def test_a_unit_that_is_not_there_has_no_values_and_costs_its_neighbour_none(
+    wire: Wire,
+) -> None:
+    """A slave is silent for another's unit; pymodbus's server says exception 4 in its place."""
+    wanted = known(Area.HOLDING)
+    heard = Heard()
+    here = device(tuple(each.quantity for each in wanted))
+    absent = device(here.quantities, ABSENT_UNIT, timeout_s=0.1)
+    first, never = (f"d{unit}.{wanted[0].quantity.name}" for unit in (UNIT, ABSENT_UNIT))
+    async with running(bus(wire, here, absent), heard):
+        await heard.until(lambda: is_right(heard, *wanted))
+        await heard.until(lambda: heard.reason(never) in {"timeout", "exception 4"})
+        before = len(heard.of(first))
+        await heard.until(lambda: len(heard.of(first)) >= before + 5)
+        assert heard.value("bus.online") is True
+    assert not wrong(heard, *wanted)
+    assert not any(
+        heard.value(f"d{ABSENT_UNIT}.{each.quantity.name}") is not None for each in wanted
+    )
+    if heard.reason(never) == "timeout":
+        assert heard.value(f"d{ABSENT_UNIT}.online") is not True
+
+
+async def test_what_is_cut_off_turns_bad_and_comes_back_by_itself(wire: Wire) -> None:
+    wanted = known(Area.INPUT)
+    heard = Heard()
+    first = f"d{UNIT}.{wanted[0].quantity.name}"
+    async with running(bus(wire, device(tuple(each.quantity for each in wanted))), heard):
+        for _ in range(2):
+            await heard.until(lambda: is_right(heard, *wanted))
+            wire.cut()
+            await heard.until(lambda: not_known(heard, first), within_s=10)
+            assert heard.value(f"d{UNIT}.online") is False
+            wire.mend()
+            await heard.until(lambda: is_right(heard, *wanted), within_s=10)
+            await heard.until(lambda: heard.value(f"d{UNIT}.online") is True)
+            await heard.until(lambda: heard.value("bus.online") is True)
+    assert not wrong(heard, *wanted)
+
+
+def not_known(heard: Heard, point: str) -> bool:
+    last = heard.last(point)
+    return last is not None and not last.is_known
