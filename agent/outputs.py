@@ -112,14 +112,15 @@ class Outputs:
             for output, worker in self._workers.items():
                 tasks.create_task(worker.run(), name=f"output {output}")
 
-    async def release(self, deadline_s: float) -> tuple[str, ...]:
-        """Leave every output in its stop state and take no more wishes.
+    async def release(self, deadline_s: float, *, holds_all: bool = False) -> tuple[str, ...]:
+        """Leave every output in its stop state (as it is with `holds_all`) and take no more wishes.
 
         Returns the outputs that could not be brought there within `deadline_s` seconds. May be
         called while `run` is still going or after it.
         """
         for worker in self._workers.values():
             worker.is_released = True
+            worker.must_hold |= holds_all
         try:
             async with asyncio.timeout(deadline_s), asyncio.TaskGroup() as tasks:
                 for output, worker in self._workers.items():
@@ -168,6 +169,8 @@ class _Worker:
         self._fault = ""
         self._failures = 0
         self.is_released = False
+        self.must_hold = False
+        """Whatever its stop state is: another agent takes it over at once."""
         self.is_left = False
 
     def ask(self, wish: SetOutput) -> None:
@@ -212,7 +215,7 @@ class _Worker:
 
     async def leave(self) -> None:
         """Bring the output to its stop state, however often it takes."""
-        if self._at_stop is not StopState.HOLD:
+        if self._at_stop is not StopState.HOLD and not self.must_hold:
             is_active = self._at_stop is StopState.ACTIVE
             wish = SetOutput(output=self._spec.id, is_active=is_active, cause="stop")
             while True:

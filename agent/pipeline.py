@@ -126,6 +126,7 @@ class Pipeline:
         self._beat = beat
         self._round = asyncio.Event()
         self._unsaved: LogPosition | None = None
+        self._is_memory_whole = False
         self._dropped_told = 0
         self._is_overflowing = False
         self.readings = 0
@@ -141,9 +142,15 @@ class Pipeline:
         return outcome
 
     def restore(self, memories: Sequence[AlarmMemory]) -> None:
-        """Merge alarm memory that came up only after the start."""
+        """Merge the alarm memory that came up after the start: with it the memory is whole.
+
+        Call it once, with nothing if nothing came. Until then no snapshot is saved, since it would
+        take the place of a memory it does not hold, and what cuts or shuts is not told to restore.
+        """
         for memory in memories:
             self._carry_out(self._engine.restore(memory, self._clock.stamp()))
+        self._is_memory_whole = True
+        self._carry_out(self._engine.memory_is_whole())
         self._inbox.wake.set()
 
     # -- the task ------------------------------------------------------------------------------------
@@ -194,7 +201,7 @@ class Pipeline:
         oldest = self._inbox.oldest()
         is_behind = oldest is not None and oldest.mono_s < now.mono_s
         self._carry_out(self._engine.on_tick(oldest if oldest and is_behind else now))
-        if self._unsaved is not None:
+        if self._unsaved is not None and self._is_memory_whole:
             self._save_snapshot(self._engine.snapshot(self._unsaved))
             self._unsaved = None
         self._watch_overflow()

@@ -45,7 +45,8 @@ async def keep_running(
     """Run a part for ever: when it raises or returns, pause and run it again.
 
     `on_health` hears True at the first start, False at each failure, and True again once the part
-    has been running for `steady_s` seconds. Cancellation passes through.
+    has been running for `steady_s` seconds. Cancellation passes through; a part that ends as
+    cancelled although nobody cancelled it has failed: a task group would not notice.
     """
     on_health(True, "")
     failures = 0
@@ -61,9 +62,14 @@ async def keep_running(
     while True:
         timer = loop.call_later(steady_s, is_well_again) if failures else None
         started_s = clock.mono_s()
-        problem: Exception | None = None
+        problem: BaseException | None = None
         try:
             await run()
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            problem = error
         except Exception as error:  # noqa: BLE001 - whatever it is, the other parts go on
             problem = error
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from agent import VERSION
 from agent.core.engine import Engine
-from agent.core.spec import SiteSpec
+from agent.core.spec import PointSpec, SiteSpec
 from agent.local.view import AgentView, OutputView, PointView
 from agent.outbox.records import OutboxStats
 from agent.uplink.stats import UplinkStats
@@ -31,7 +31,7 @@ class Picture:
         outbox: Callable[[], OutboxStats],
         counters: Callable[[], Mapping[str, float]],
         not_ready: Callable[[], Sequence[str]],
-        config_ok: bool,
+        config_ok: Callable[[], bool],
         config_loaded_wall_ms: int,
     ) -> None:
         """`counters` gives `readings`, `dropped_readings` and `loop_lag_s`."""
@@ -59,14 +59,7 @@ class Picture:
             boot=self._boot,
             started=self._started,
             site=self._site,
-            points=tuple(
-                PointView(
-                    spec=spec,
-                    reading=engine.reading(spec.id),
-                    last_good_wall_ms=engine.last_good_wall_ms(spec.id),
-                )
-                for spec in self._site.points
-            ),
+            points=tuple(self._point(spec) for spec in self._site.points),
             alarms=engine.alarms(),
             outputs=tuple(self._outputs()),
             buses=tuple(stats() for stats in self._buses),
@@ -76,7 +69,16 @@ class Picture:
             readings=int(counters["readings"]),
             dropped_readings=int(counters["dropped_readings"]),
             loop_lag_s=counters["loop_lag_s"],
-            config_ok=self._config_ok,
+            config_ok=self._config_ok(),
             config_loaded_wall_ms=self._config_loaded_wall_ms,
             not_ready=tuple(self._not_ready()),
+        )
+
+    def _point(self, spec: PointSpec) -> PointView:
+        last_good = self._engine.last_good(spec.id)
+        return PointView(
+            spec=spec,
+            reading=self._engine.reading(spec.id),
+            last_good_wall_ms=None if last_good is None else last_good.at.wall_ms,
+            last_good=last_good,
         )

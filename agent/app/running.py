@@ -2,7 +2,8 @@
 
 Start: outputs to their safe state; alarm memory (1 s at most, else merged later); inputs read and
 rules armed; READY; then Modbus, outbox recovery, uplinks, page. Stop: outputs to the state the site
-asks for, buses, what is queued, uplinks, outbox, page; each with a deadline of its own.
+asks for, buses, what is queued, uplinks, page, outbox; each with a deadline of its own. A wish to
+stop ends the waits of the start.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from agent import VERSION
+from agent.app.health import is_well, roll_call
 from agent.app.picture import Picture
-from agent.app.wiring import Agent, OpenChip, Outlets, Parts, wire
+from agent.app.remembering import load_memory, merge_memory
+from agent.app.wiring import Agent, OpenChip, Outlets, Parts, output_part, wire
 from agent.config.load import LoadedSite
 from agent.core.effects import Event, EventKind
 from agent.core.engine import Engine
-from agent.core.memory import AlarmSnapshot, apply_event
 from agent.local.server import LocalServer
+from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
 from agent.supervise import LoopMeter, bounded_stop, keep_running
 from agent.systemd.notify import Notifier, feed_watchdog, watchdog_period_s
@@ -32,10 +35,10 @@ from drivers.clock import ClockState, SystemClock, read_boot_id
 
 _log = logging.getLogger(__name__)
 
-MEMORY_LIMIT_S = 1.0
-"""Start does not wait longer for the alarm memory (design section 3)."""
+T = TypeVar("T")
+
 CLAIM_LIMIT_S = 2.0
-"""... nor for a GPIO chip; it is a fault and is retried."""
+"""Start does not wait longer for a GPIO chip; it is a fault and is retried."""
 FIRST_LEVELS_LIMIT_S = 1.0
 """... nor for the first level of every contact."""
 
@@ -61,11 +64,15 @@ async def run_agent(
     stop: asyncio.Event,
     config_fault: str = "",
     on_ready: Callable[[Agent], None] = lambda _: None,
+    is_changeover: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run the agent until `stop` is set, then stop it in good order (within 5 s).
 
     `config_fault` says why the last good configuration runs instead of the newest. `on_ready` is
-    called once the rules are armed. A bug in pipeline or outputs ends this with its exception.
+    called once the rules are armed. `is_changeover` is asked when `stop` is set: whether another
+    agent of this process takes over at once, so that outputs hold (a siren does not fall silent) and
+    systemd is not told of an end. A bug in pipeline or outputs ends this with its exception, after
+    what waits for the disk was given its time.
     """
     started = clock.stamp()
     parts = wire(site, clock=clock, boot=read_boot_id(), open_chip=open_chip)
@@ -75,6 +82,7 @@ async def run_agent(
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         for bus in parts.gpio:
             stack.callback(bus.close)
+        stack.push_async_exit(partial(_flush_after_failure, outbox))
 
         def keep(name: str, run: Callable[[], Awaitable[None]], point: str) -> asyncio.Task[None]:
             return _keep(tasks, name, run, clock, health.only_bad(point))
@@ -82,11 +90,12 @@ async def run_agent(
         # Outputs to their safe state: claiming a pin sets its level.
         gpio = [keep(bus.id, bus.run, online_point(bus.id)) for bus in parts.gpio]
         claims = [bus.tried() for bus in parts.gpio]
-        await bounded_stop("claiming GPIO pins", _all(claims), CLAIM_LIMIT_S)
+        claiming = bounded_stop("claiming GPIO pins", _all(claims), CLAIM_LIMIT_S)
+        await _unless_stopped(stop, claiming)
 
         # Memory, then rules: from here on an alarm sounds.
-        snapshot = await _load_memory(parts)
-        engine = Engine(site.spec, snapshot.memories if snapshot else ())
+        snapshot = await _unless_stopped(stop, load_memory(parts.outbox))
+        engine = Engine(site.spec, snapshot.memories if snapshot else (), is_memory_whole=False)
         pipeline = Pipeline(
             engine,
             parts.inbox,
@@ -98,7 +107,7 @@ async def run_agent(
         )
         meter = LoopMeter(progress.register("loop", LOOP_WINDOW_S))
         for output in site.spec.outputs:
-            progress.register(output.id, OUTPUT_WINDOW_S)
+            progress.register(output_part(output.id), OUTPUT_WINDOW_S)
         _tell_start(parts, site, config_fault)
         pipeline.start()
         vital = [
@@ -109,7 +118,7 @@ async def run_agent(
         watchdog = tasks.create_task(
             feed_watchdog(progress, notifier, watchdog_period_s()), name="watchdog"
         )
-        await _first_levels(site, engine, pipeline)
+        await _unless_stopped(stop, _first_levels(site, engine, pipeline))
         del not_ready["start"]
 
         picture = Picture(
@@ -128,7 +137,7 @@ async def run_agent(
                 "loop_lag_s": meter.lag_s,
             },
             not_ready=lambda: tuple(not_ready.values()),
-            config_ok=not config_fault,
+            config_ok=lambda: is_well(engine, "box.config"),
             config_loaded_wall_ms=started.wall_ms,
         )
         agent = Agent(picture.take, pipeline.command, outbox, health, lambda: page.port)
@@ -140,11 +149,26 @@ async def run_agent(
 
         # What may be slow, late or absent.
         modbus = [keep(bus.id, bus.run, online_point(bus.id)) for bus in parts.modbus]
+        writing = _keep(
+            tasks,
+            "outbox",
+            outbox.run,
+            clock,
+            health.supervised("box.outbox", lambda: outbox.stats().fault),
+        )
         rest = [
-            keep("outbox", outbox.run, "box.outbox"),
-            keep("clock", parts.timekeeper.run, "box.clock"),
+            _keep(
+                tasks,
+                "clock",
+                parts.timekeeper.run,
+                clock,
+                health.supervised("box.clock", lambda: _clock_fault(clock)),
+            ),
             keep("page", page.run, "box.page"),
-            tasks.create_task(_merge_memory(parts, snapshot, pipeline), name="late memory"),
+            tasks.create_task(
+                merge_memory(parts.outbox, snapshot, pipeline, health), name="late memory"
+            ),
+            tasks.create_task(roll_call(site.spec, engine, health), name="roll call"),
             *(
                 keep(
                     f"uplink {spec.id}",
@@ -158,18 +182,24 @@ async def run_agent(
 
         await stop.wait()
         _log.info("stopping")
-        notifier.stopping()
+        is_handed_over = is_changeover()
+        if not is_handed_over:
+            notifier.stopping()
         not_ready["stop"] = "stopping"
         watchdog.cancel()
-        await bounded_stop("outputs", parts.outputs.release(OUTPUTS_STOP_S), OUTPUTS_STOP_S + 0.2)
+        agent.close()
+        releasing = parts.outputs.release(OUTPUTS_STOP_S, holds_all=is_handed_over)
+        await bounded_stop("outputs", releasing, OUTPUTS_STOP_S + 0.2)
         await _end([*gpio, *modbus], BUSES_STOP_S)
         pipeline.drain()
         outbox.append(_system_event(parts, site, "stopped"))
         closing = [uplink.close(UPLINKS_STOP_S) for uplink in parts.uplinks]
         await bounded_stop("uplinks", _all(closing), UPLINKS_STOP_S + 0.3)
-        await bounded_stop("outbox", outbox.close(OUTBOX_STOP_S), OUTBOX_STOP_S + 0.2)
+        # Before the log is closed: what is recorded after its clean end would be lost unnoticed.
         for task in (*rest, *vital):
             task.cancel()
+        await bounded_stop("outbox", outbox.close(OUTBOX_STOP_S), OUTBOX_STOP_S + 0.2)
+        writing.cancel()
     _log.info("stopped")
 
 
@@ -194,6 +224,25 @@ def _keep(
     )
 
 
+async def _unless_stopped(stop: asyncio.Event, step: Coroutine[Any, Any, T]) -> T | None:
+    """Return what a step of the start returns; None when the wish to stop came first."""
+    async with asyncio.TaskGroup() as tasks:
+        stopping = tasks.create_task(stop.wait(), name="stop while starting")
+        doing = tasks.create_task(step, name="step of the start")
+        await asyncio.wait({stopping, doing}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        doing.cancel()
+    return None if doing.cancelled() else doing.result()
+
+
+async def _flush_after_failure(
+    outbox: Outbox, kind: type[BaseException] | None, *_: object
+) -> None:
+    """After a bug, let what was recorded reach the disk: above all what led to it."""
+    if kind is not None:
+        await bounded_stop("outbox", outbox.close(OUTBOX_STOP_S), OUTBOX_STOP_S + 0.2)
+
+
 async def _all(steps: list[Coroutine[Any, Any, Any]]) -> None:
     """Wait for all; one that fails does not end the others."""
     async with asyncio.TaskGroup() as tasks:
@@ -215,29 +264,6 @@ async def _end(tasks: list[asyncio.Task[None]], limit_s: float) -> None:
         await asyncio.wait(tasks, timeout=limit_s)
 
 
-async def _load_memory(parts: Parts) -> AlarmSnapshot | None:
-    """Return the alarm memory, or None when it did not come in time (it is merged later)."""
-    try:
-        async with asyncio.timeout(MEMORY_LIMIT_S):
-            return await parts.outbox.load_snapshot()
-    except TimeoutError:
-        _log.error("alarm memory did not come within %.1f s; merged later", MEMORY_LIMIT_S)
-        return None
-
-
-async def _merge_memory(parts: Parts, early: AlarmSnapshot | None, pipeline: Pipeline) -> None:
-    """Bring in what the log knows beyond the snapshot, once the log has been recovered."""
-    snapshot = early if early is not None else await parts.outbox.load_snapshot()
-    before = {memory.rule: memory for memory in snapshot.memories} if snapshot else {}
-    memories = dict(before)
-    for record in await parts.outbox.recovered():
-        apply_event(memories, record.event)
-    stats = parts.outbox.stats()
-    parts.health.tell("box.outbox", stats.is_writable, stats.fault)
-    known = before if early is not None else {}
-    pipeline.restore([each for rule, each in memories.items() if known.get(rule) != each])
-
-
 async def _first_levels(site: LoadedSite, engine: Engine, pipeline: Pipeline) -> None:
     """Wait until every contact on GPIO has been judged once, good or bad, but not for long."""
     points = [each.point for spec in site.gpio_buses for each in spec.inputs]
@@ -253,9 +279,8 @@ def _tell_start(parts: Parts, site: LoadedSite, config_fault: str) -> None:
     """Put the first events on the log, and say how the parts are that are well until heard otherwise."""
     parts.outbox.append(_system_event(parts, site, "started"))
     parts.health.tell("box.pipeline", True, "")
-    parts.health.tell(
-        "box.clock", parts.clock.state is ClockState.SYNCED, "not set since the start"
-    )
+    clock_fault = _clock_fault(parts.clock)
+    parts.health.tell("box.clock", not clock_fault, clock_fault)
     parts.health.tell("box.config", not config_fault, config_fault.partition("\n")[0])
     if config_fault:
         _log.error("the last good configuration runs, the newest has faults: %s", config_fault)
@@ -269,3 +294,7 @@ def _system_event(parts: Parts, site: LoadedSite, to_state: str) -> Event:
         to_state=to_state,
         reason=f"plantroom {VERSION}",
     )
+
+
+def _clock_fault(clock: SystemClock) -> str:
+    return "" if clock.state is ClockState.SYNCED else "not set since the start"

@@ -106,9 +106,14 @@ def wire(site: LoadedSite, *, clock: SystemClock, boot: str, open_chip: OpenChip
             inbox.post,
             outbox.append,
             site.at_stop,
-            beat=progress.beat,
+            beat=lambda output: progress.beat(output_part(output)),
         ),
     )
+
+
+def output_part(output: str) -> str:
+    """Return under which name an output's worker beats: never that of another part."""
+    return f"output {output}"
 
 
 class Outlets:
@@ -131,6 +136,10 @@ class Outlets:
         self._board.put_alarm(alarm)
 
 
+class AgentStops(Exception):
+    """The agent stops: nothing can be asked of it any more."""
+
+
 class Agent:
     """A running agent, as the page, the command line and the demo may ask it (AgentDoor)."""
 
@@ -148,13 +157,24 @@ class Agent:
         self._take_view = take_view
         self._submit = submit
         self._outbox = outbox
+        self._is_stopping = False
+
+    def close(self) -> None:
+        """Take no more commands: what they do could not be recorded any more."""
+        self._is_stopping = True
 
     async def view(self) -> AgentView:
         """Return the agent as it is now."""
         return self._take_view()
 
     async def submit(self, command: Command) -> Outcome:
-        """Carry out a person's command and return how it ended."""
+        """Carry out a person's command and return how it ended.
+
+        Raises:
+            AgentStops: it was not carried out.
+        """
+        if self._is_stopping:
+            raise AgentStops("the agent stops")
         return self._submit(command)
 
     def tell_config(self, fault: str) -> None:

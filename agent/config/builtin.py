@@ -166,7 +166,7 @@ def _box_rules(catalogue: Catalogue) -> Iterator[RuleSpec]:
         yield _rule(
             settings,
             point,
-            Contact(point=point, is_active=False),
+            _away(point),
             after_s=settings.after_s,
             label=Label(en=f"Uplink {uplink.id} is down", zh=f"上行 {uplink.id} 中断"),
         )

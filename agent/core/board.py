@@ -43,7 +43,12 @@ class Board:
     """The alarms of a site and what hangs on them."""
 
     def __init__(
-        self, site: SiteSpec, latest: Mapping[str, Reading], agenda: Agenda[Alarm]
+        self,
+        site: SiteSpec,
+        latest: Mapping[str, Reading],
+        agenda: Agenda[Alarm],
+        *,
+        is_memory_whole: bool,
     ) -> None:
         self._latest = latest
         self._agenda = agenda
@@ -53,7 +58,9 @@ class Board:
             first = next(iter(points_of(rule.condition)), "")
             self.alarms[rule.id] = Alarm(rule, rule.zone or zones.get(first, ""))
         self._tie_families()
-        self._demands = Demands(site.outputs, site.linkages, self.alarms.values())
+        self._demands = Demands(
+            site.outputs, site.linkages, self.alarms.values(), holds_cuts=not is_memory_whole
+        )
         self._silenced: dict[str, Alarm] = {}
         self.transitions: Counter[tuple[AlarmClass, str]] = Counter()
         self.removed: dict[str, AlarmMemory] = {}
@@ -71,23 +78,31 @@ class Board:
             self._spread(alarm, False, cause, out)
 
     def set_every_output(self, out: Gathering) -> None:
-        """Set every output once to what is demanded now, whatever was set before."""
+        """Set every output once to what is demanded now, whatever was set before.
+
+        What cuts or shuts is not told to restore while alarms may still be remembered.
+        """
         out.outputs.clear()
         for output, is_active, why in self._demands.every():
             out.set_output(output, is_active, why)
 
+    def memory_is_whole(self, out: Gathering) -> None:
+        """Let go what was held because an alarm might still have been remembered."""
+        for output, why in self._demands.let_go():
+            out.set_output(output, False, why)
+
     def recall(self, memory: AlarmMemory) -> Alarm | None:
         """Take up a remembered state; return its alarm, or None if it has none or moved since."""
-        if memory.state is AlarmState.NORMAL:
-            return None
         alarm = self.alarms.get(memory.rule)
         if alarm is None:
-            self.removed[memory.rule] = memory
+            if memory.state is not AlarmState.NORMAL:
+                self.removed[memory.rule] = memory
             return None
-        if alarm.has_moved:
-            # What happened since the start is newer than any memory, and was latched if it must be.
+        # What happened since the start is newer than any memory, and was latched if it must be.
+        if alarm.has_moved or alarm.state is memory.state is AlarmState.NORMAL:
             return None
         alarm.recall(memory)
+        self._silenced.pop(memory.rule, None)
         if alarm.is_silenced:
             self._silenced[memory.rule] = alarm
         return alarm

@@ -90,7 +90,9 @@ class _UnheardWatch:
 
     def look(self, latest: Mapping[str, Reading]) -> Truth:
         reading = latest.get(self._point)
-        return reading is None or reading.value is None
+        value = None if reading is None else reading.value
+        # A number that is none leaves every threshold unknown: without a fault that would be silence.
+        return value is None or (isinstance(value, float) and not isfinite(value))
 
 
 class _AllWatch:

@@ -32,7 +32,7 @@ class _Point:
 
     __slots__ = (
         "alarms",
-        "good_wall_ms",
+        "good",
         "heard_s",
         "is_late",
         "scheduled_s",
@@ -50,7 +50,8 @@ class _Point:
         self.alarms: tuple[Alarm, ...] = ()
         self.heard_s = -inf
         """Monotonic time of its last reading from a driver, or of the start before that."""
-        self.good_wall_ms: int | None = None
+        self.good: Reading | None = None
+        """Its last reading with quality good."""
         self.scheduled_s = inf
         """Kept by agent.core.agenda: infinite while nobody waits for it (before start, when stale)."""
 
@@ -61,7 +62,18 @@ class Engine:
     Hand in all readings that wait before a tick: a tick takes what it was not told for silence.
     """
 
-    def __init__(self, site: SiteSpec, memories: Iterable[AlarmMemory] = ()) -> None:
+    def __init__(
+        self,
+        site: SiteSpec,
+        memories: Iterable[AlarmMemory] = (),
+        *,
+        is_memory_whole: bool = True,
+    ) -> None:
+        """`memories` are known before the start.
+
+        While more may come (`is_memory_whole` False), nothing that cuts or shuts is told to restore:
+        an alarm that is not remembered yet may hold it. `memory_is_whole` ends that.
+        """
         self.unknown_readings = 0
         """Readings of points this site does not have; ignored."""
         self.late_readings = 0
@@ -71,7 +83,7 @@ class Engine:
         self._timers: Agenda[Alarm] = Agenda()
         self._silences: Agenda[_Point] = Agenda()
         self._points = {spec.id: _Point(spec) for spec in site.points}
-        self._board = Board(site, self._latest, self._timers)
+        self._board = Board(site, self._latest, self._timers, is_memory_whole=is_memory_whole)
         self._in_order = sorted(self._board.alarms.values(), key=lambda alarm: alarm.order)
         watching: dict[str, list[Alarm]] = {}
         for alarm in self._in_order:
@@ -123,7 +135,7 @@ class Engine:
                 before = latest[name]
             point.heard_s = at_s
             if reading.quality is Quality.GOOD:
-                point.good_wall_ms = reading.at.wall_ms
+                point.good = reading
             if point.telemetry.passes(reading, at_s):
                 telemetry.append(Telemeter(reading=reading))
             if point.state.passes(reading, at_s):
@@ -165,9 +177,18 @@ class Engine:
         return outcome, out.in_order()
 
     def restore(self, memory: AlarmMemory, now: Stamp) -> list[Effect]:
-        """Return the effects of a memory that came late. What moved since the start is newer and stays."""
+        """Return the effects of a memory that came late. What moved since the start is newer and stays.
+
+        A memory in `normal` takes back an older one of that rule, known before the start.
+        """
         out = Gathering()
         self._board.merge(memory, Cause(at=now, at_s=now.mono_s), out)
+        return out.in_order()
+
+    def memory_is_whole(self) -> list[Effect]:
+        """Return the effects of knowing that no memory comes any more: what need not cut restores."""
+        out = Gathering()
+        self._board.memory_is_whole(out)
         return out.in_order()
 
     def next_deadline_s(self) -> float | None:
@@ -195,10 +216,10 @@ class Engine:
         """Return the last reading of a point, the engine's own stale one included."""
         return self._latest.get(point)
 
-    def last_good_wall_ms(self, point: str) -> int | None:
-        """Return the UTC milliseconds of the last good reading of a point, None before the first."""
+    def last_good(self, point: str) -> Reading | None:
+        """Return the last reading of a point with quality good, None before the first."""
         known = self._points.get(point)
-        return None if known is None else known.good_wall_ms
+        return None if known is None else known.good
 
     def transitions(self) -> dict[tuple[AlarmClass, str], int]:
         """Return how many alarms entered each state since this engine was made, by class and state."""

@@ -9,6 +9,8 @@
 | health | the other way round: active unless an alarm is linked to it and active or latched |
 
 Design section 5: ack stops buzzers and never evacuation sounders; sirens stop by silence or reset.
+After a restart a cut-off with a latch stays cut: until all alarm memory has come, no cut-off and no
+valve is told to restore; it stays as it was claimed or left, and an alarm still cuts it.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ from agent.core.spec import Linkage, OutputKind, OutputSpec
 
 SOUNDERS = frozenset({OutputKind.SIREN, OutputKind.BUZZER})
 _INDICATORS = SOUNDERS | {OutputKind.STROBE, OutputKind.LAMP}
+
+HELD = frozenset({OutputKind.CUT_OFF, OutputKind.VALVE})
+"""What is not told to restore before all alarm memory has come."""
 
 AT_START = "start"
 """The cause of an output's first setting when no alarm demands it."""
@@ -47,11 +52,13 @@ def is_linked(linkage: Linkage, alarm: Alarm) -> bool:
 
 
 class _Output:
-    __slots__ = ("demanded_by", "id", "is_active", "kind")
+    __slots__ = ("demanded_by", "id", "is_active", "is_held", "kind")
 
-    def __init__(self, spec: OutputSpec) -> None:
+    def __init__(self, spec: OutputSpec, *, is_held: bool) -> None:
         self.id = spec.id
         self.kind = spec.kind
+        self.is_held = is_held
+        """It may be made active and not inactive."""
         self.demanded_by: dict[str, None] = {}
         self.is_active = self.wanted()
 
@@ -64,9 +71,17 @@ class Demands:
     """The demands on every output of a site."""
 
     def __init__(
-        self, outputs: Iterable[OutputSpec], linkages: Iterable[Linkage], alarms: Iterable[Alarm]
+        self,
+        outputs: Iterable[OutputSpec],
+        linkages: Iterable[Linkage],
+        alarms: Iterable[Alarm],
+        *,
+        holds_cuts: bool = False,
     ) -> None:
-        self._outputs = {spec.id: _Output(spec) for spec in outputs}
+        """`holds_cuts`: no output of `HELD` is made inactive until `let_go`."""
+        self._outputs = {
+            spec.id: _Output(spec, is_held=holds_cuts and spec.kind in HELD) for spec in outputs
+        }
         named = tuple(linkages)
         self._of_alarm = {
             alarm.spec.id: tuple(
@@ -80,10 +95,19 @@ class Demands:
         }
 
     def every(self) -> Iterator[tuple[str, bool, str]]:
-        """Yield each output with whether it should be active and the cause."""
+        """Yield each output with whether it should be active and the cause; not what is held."""
         for output in self._outputs.values():
             output.is_active = output.wanted()
-            yield output.id, output.is_active, next(iter(output.demanded_by), AT_START)
+            if output.is_active or not output.is_held:
+                yield output.id, output.is_active, next(iter(output.demanded_by), AT_START)
+
+    def let_go(self) -> Iterator[tuple[str, str]]:
+        """Hold nothing any more; yield each held output that has to become inactive, and the cause."""
+        for output in self._outputs.values():
+            if output.is_held:
+                output.is_held = False
+                if not output.is_active:
+                    yield output.id, AT_START
 
     def update(self, alarm: Alarm) -> Iterator[tuple[str, bool]]:
         """Take up what `alarm` demands now; yield each output that has to change, with its new state."""
@@ -96,7 +120,8 @@ class Demands:
             wanted = output.wanted()
             if wanted is not output.is_active:
                 output.is_active = wanted
-                yield output.id, wanted
+                if wanted or not output.is_held:
+                    yield output.id, wanted
 
     def share_sounder(self, one: Alarm, other: Alarm) -> bool:
         """Return whether the two alarms are linked to a common siren or buzzer."""

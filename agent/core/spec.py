@@ -149,7 +149,10 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unheard:
-    """True while a point is bad or stale or was never heard of: what fault rules watch. Never unknown."""
+    """True while a point is bad or stale or was never heard of, or its number is none (NaN, infinity).
+
+    What fault rules watch. Never unknown.
+    """
 
     point: str
 

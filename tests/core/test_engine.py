@@ -324,15 +324,35 @@ def test_a_rule_on_a_point_nobody_declared_is_unknown_and_never_normal_by_silenc
     assert [view.is_unknown for view in world.engine.alarms()] == [True]
 
 
-def test_the_last_good_time_is_kept_while_a_point_is_bad() -> None:
+def test_the_last_good_reading_is_kept_while_a_point_is_bad_or_silent() -> None:
     world = World(site())
-    assert world.engine.last_good_wall_ms("p") is None
+    assert world.engine.last_good("p") is None
+    good = world.reading("p", 1.0)
     world.read({"p": 1.0})
-    good_ms = world.clock.stamp().wall_ms
     world.clock.advance(5)
     world.read({"p": None})
-    assert world.engine.last_good_wall_ms("p") == good_ms
-    assert world.engine.last_good_wall_ms("nobody") is None
+    assert world.engine.last_good("p") == good
+    world.clock.advance(3600)
+    world.tick()
+    assert world.engine.last_good("p") == good
+    assert world.engine.last_good("nobody") is None
+
+
+def test_a_reading_that_is_not_good_is_no_last_good_one() -> None:
+    world = World(site())
+    doubtful = replace(world.reading("p", 1.0), quality=Quality.UNCERTAIN)
+    world.do(world.engine.on_readings([doubtful], world.clock.stamp()))
+    assert world.engine.last_good("p") is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_none_is_a_fault_and_not_only_an_unknown_limit(value: float) -> None:
+    high = rule("high", Threshold(point="p", side=Side.ABOVE, limit=57.0))
+    world = World(site(high, rule("fault.p", Unheard(point="p"))))
+    world.read({"p": value})
+    assert world.alarms() == {"fault.p": "active_unacked"}
+    world.read({"p": 20.0})
+    assert world.alarms() == {"fault.p": "returned_unacked"}
 
 
 def test_an_older_reading_is_stored_and_not_evaluated() -> None:
@@ -738,6 +758,66 @@ def test_a_late_memory_of_a_rule_that_is_gone_is_ended_by_an_event() -> None:
     memory = AlarmMemory(rule="gone", state=AlarmState.LATCHED_ACKED, since_wall_ms=5)
     effects = world.do(world.engine.restore(memory, world.clock.stamp()))
     assert told(effects) == [("gone", "latched_acked", "normal")]
+
+
+def start_with_more_to_come(*memories: AlarmMemory, kinds: str) -> World:
+    """A site whose outputs are linked to a latched rule, started before all its memory has come."""
+    world = World(site(rule(is_latched=True), kinds=kinds))
+    world.outputs.clear()
+    world.engine = Engine(world.site, memories, is_memory_whole=False)
+    world.do(world.engine.start(world.clock.stamp()))
+    return world
+
+
+LATCHED = AlarmMemory(rule="r", state=AlarmState.LATCHED_ACKED, since_wall_ms=5, actor="bo")
+
+
+def test_what_cuts_or_shuts_is_not_told_to_restore_before_all_memory_has_come() -> None:
+    world = start_with_more_to_come(kinds="siren relay valve cut-off")
+    assert world.outputs == {"siren": False, "relay": False}
+    world.read({"p": False})
+    world.do(world.engine.memory_is_whole())
+    assert world.outputs == {"siren": False, "relay": False, "valve": False, "cut-off": False}
+    assert world.do(world.engine.memory_is_whole()) == []
+
+
+def test_a_cut_off_with_a_latch_that_comes_late_never_restores() -> None:
+    world = start_with_more_to_come(kinds="cut-off")
+    world.read({"p": False})
+    world.do(world.engine.restore(LATCHED, world.clock.stamp()))
+    world.do(world.engine.memory_is_whole())
+    moves = [each.is_active for each in world.effects if isinstance(each, SetOutput)]
+    assert moves[1:] == [True]  # the first belongs to the world before the restart
+
+
+def test_an_alarm_cuts_at_once_although_memory_is_not_whole_and_stays_cut_until_it_is() -> None:
+    plain = World(site(rule(needs_ack=False), kinds="cut-off"))
+    plain.outputs.clear()
+    plain.engine = Engine(plain.site, is_memory_whole=False)
+    plain.do(plain.engine.start(plain.clock.stamp()))
+    plain.read({"p": True})
+    assert plain.outputs == {"cut-off": True}
+    plain.read({"p": False})
+    assert plain.outputs == {"cut-off": True}
+    plain.do(plain.engine.memory_is_whole())
+    assert plain.outputs == {"cut-off": False}
+
+
+def test_a_memory_in_normal_takes_back_an_older_one_that_was_known_before_the_start() -> None:
+    world = start_with_more_to_come(LATCHED, kinds="siren cut-off")
+    assert world.outputs == {"siren": True, "cut-off": True}
+    world.do(world.engine.restore(replace(LATCHED, state=AlarmState.NORMAL), world.clock.stamp()))
+    world.do(world.engine.memory_is_whole())
+    assert world.alarms() == {}
+    assert world.outputs == {"siren": False, "cut-off": False}
+
+
+def test_a_memory_in_normal_takes_back_nothing_that_moved_since_the_start() -> None:
+    world = start_with_more_to_come(LATCHED, kinds="siren")
+    world.read({"p": True})
+    world.do(world.engine.restore(replace(LATCHED, state=AlarmState.NORMAL), world.clock.stamp()))
+    assert world.alarms() == {"r": "active_unacked"}
+    assert world.outputs == {"siren": True}
 
 
 def test_a_state_written_by_a_newer_version_is_held_for_an_active_alarm() -> None:

@@ -1,0 +1,62 @@
+"""Alarm memory over a restart: the snapshot at the start if it comes in time, the rest when it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from agent.app.health import Health
+from agent.core.effects import AlarmState
+from agent.core.memory import AlarmSnapshot, apply_event
+from agent.outbox.outbox import Outbox
+from agent.pipeline import Pipeline
+
+_log = logging.getLogger(__name__)
+
+MEMORY_LIMIT_S = 1.0
+"""Start does not wait longer for the alarm memory (design section 3)."""
+
+
+async def load_memory(outbox: Outbox) -> AlarmSnapshot | None:
+    """Return the alarm memory, or None when it did not come in time (it is merged later)."""
+    try:
+        async with asyncio.timeout(MEMORY_LIMIT_S):
+            return await outbox.load_snapshot()
+    except TimeoutError:
+        _log.error("alarm memory did not come within %.1f s; merged later", MEMORY_LIMIT_S)
+        return None
+    except Exception:  # noqa: BLE001 - damage must never refuse the start (design section 7)
+        _log.exception("alarm memory cannot be read; what the log knows is merged later")
+        return None
+
+
+async def merge_memory(
+    outbox: Outbox, early: AlarmSnapshot | None, pipeline: Pipeline, health: Health
+) -> None:
+    """Bring in what the log knows beyond the snapshot, once the log has been recovered, and say so.
+
+    With it the memory is whole: what cuts or shuts may restore. While the log cannot be recovered it
+    stays as it is, and the outbox is a fault.
+    """
+    snapshot, fault = early, ""
+    try:
+        snapshot = early if early is not None else await outbox.load_snapshot()
+    except Exception as error:  # noqa: BLE001 - as above; it is a fault, not an end
+        fault = f"alarm memory cannot be read: {type(error).__name__}"
+    before = {memory.rule: memory for memory in snapshot.memories} if snapshot else {}
+    memories = dict(before)
+    for record in await outbox.recovered():
+        apply_event(memories, record.event)
+    if early is not None:
+        ended = [
+            replace(each, state=AlarmState.NORMAL, is_silenced=False)
+            for rule, each in before.items()
+            if rule not in memories
+        ]
+        news = [each for rule, each in memories.items() if before.get(rule) != each]
+        pipeline.restore([*ended, *news])
+    else:
+        pipeline.restore(list(memories.values()))
+    fault = fault or outbox.stats().fault
+    health.tell("box.outbox", not fault, fault)
