@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from agent.cli.codes import Exit
 from agent.cli.places import socket_path
@@ -48,27 +49,19 @@ def status(socket: SocketOption = None, as_json: JsonOption = False) -> None:
     raise typer.Exit(Exit.GOOD if is_well else Exit.BAD)
 
 
-def alarms(socket: SocketOption = None, as_json: JsonOption = False) -> None:
+def alarms(
+    socket: SocketOption = None,
+    as_json: JsonOption = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Also what is pending, hidden or unknown.")
+    ] = False,
+) -> None:
     """Print the alarms; exit 1 when there is one."""
     body = _get("/api/v1/alarms", socket)
     if as_json:
         typer.echo(json.dumps(body, ensure_ascii=False))
-    elif not body["alarms"]:
-        typer.echo(f"No alarms ({body['rules']} rules watched).")
     else:
-        table = Table("class", "alarm", "state", "value", "zone", "acknowledged by", box=None)
-        for alarm in body["alarms"]:
-            table.add_row(
-                f"[{_STYLES.get(alarm['class'], '')}]{alarm['class']}[/]"
-                if alarm["class"] in _STYLES
-                else alarm["class"],
-                alarm["rule"],
-                _state_words(alarm),
-                _value_words(alarm),
-                alarm["zone"],
-                alarm["actor"],
-            )
-        Console().print(table)
+        _print_alarms(body, show_all)
     raise typer.Exit(Exit.BAD if sum(body["standing"].values()) else Exit.GOOD)
 
 
@@ -150,6 +143,44 @@ def _reach(asking: Any) -> dict[str, Any]:  # noqa: ANN401 - a coroutine of what
         typer.echo(answer.get("message", "the agent does not answer"), err=True)
         raise typer.Exit(Exit.UNREACHABLE)
     return answer
+
+
+def _print_alarms(body: dict[str, Any], show_all: bool) -> None:
+    shown = [each for each in body["alarms"] if show_all or _is_standing(each)]
+    if shown:
+        table = Table(box=None, pad_edge=False)
+        table.add_column("class", no_wrap=True)
+        table.add_column("alarm", overflow="fold")
+        for name in ("state", "value", "zone", "acknowledged by"):
+            table.add_column(name)
+        for alarm in shown:
+            style = _STYLES.get(alarm["class"], "")
+            table.add_row(
+                Text(alarm["class"], style=style),
+                alarm["rule"],
+                _state_words(alarm),
+                _value_words(alarm),
+                alarm["zone"],
+                alarm["actor"],
+            )
+        Console(highlight=False).print(table)
+    else:
+        typer.echo(f"No alarms ({body['rules']} rules watched).")
+    hidden = [
+        f"{body[name]} {words}"
+        for name, words in (
+            ("pending", "with their delay running"),
+            ("suppressed", "hidden by a parent fault"),
+            ("unknown", "that cannot be told"),
+        )
+        if body[name] and not show_all
+    ]
+    if hidden:
+        typer.echo(f"Besides: {', '.join(hidden)} (--all shows them).")
+
+
+def _is_standing(alarm: dict[str, Any]) -> bool:
+    return alarm["state"] != "normal" and not alarm["suppressed"]
 
 
 def _print_status(body: dict[str, Any]) -> None:
