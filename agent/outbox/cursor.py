@@ -187,7 +187,7 @@ class UplinkCursor:
         self.events = events
         self.batches = batches
         self.offset_ms: int | None = None
-        """Added to the wall clock of unsynced records of this boot, once known."""
+        """UTC ms at monotonic zero of this boot, once known; dates its unsynced records."""
         self._boot = boot
         self._linger_s = linger_s
         self._is_open = is_open
@@ -275,4 +275,4 @@ class UplinkCursor:
 
 
 def _moved(at: Stamp, offset_ms: int) -> Stamp:
-    return Stamp(at.mono_s, at.wall_ms + offset_ms, ClockState.SYNCED)
+    return Stamp(at.mono_s, offset_ms + at.mono_ms, ClockState.SYNCED)

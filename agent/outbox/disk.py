@@ -60,7 +60,7 @@ class Opened:
     """Of every configured uplink."""
     replay: tuple[EventRecord, ...]
     offset_ms: int | None
-    """The clock offset already known of this boot."""
+    """UTC ms at monotonic zero of this boot, where it is known already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,7 @@ class Manifest:
     """Segments whose removal was decided and may be under way."""
     run: Run | None = None
     offsets_ms: dict[str, int] = field(default_factory=dict)
-    """The clock offset of this boot, by boot id."""
+    """UTC ms at monotonic zero, by boot id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,7 +131,11 @@ class Outbox:
         self._keeper.keep_snapshot(snapshot)
 
     def set_clock_offset(self, offset_ms: int) -> None:
-        """Add this to the wall clock of this boot's unsynced records when they are handed out."""
+        """Date this boot's unsynced records when they are handed out: `wall_ms = offset_ms + mono_ms`.
+
+        `offset_ms` is UTC at monotonic zero of this boot (docs/design.md section 6). It holds however
+        often the clock stepped before it counted as synced; what was already handed out stays as it is.
+        """
         for each in self._cursors.values():
             each.offset_ms = offset_ms
         self._keeper.note_offset(offset_ms)
@@ -151,7 +155,10 @@ class Outbox:
         return await self._reading.submit(partial(load_snapshot, self._disk.root, self._files))
 
     async def recovered(self) -> tuple[EventRecord, ...]:
-        """Wait for the recovery; return the alarm events behind the snapshot's position, oldest first."""
+        """Wait for the recovery; return what alarms went through behind the snapshot's position.
+
+        Alarm and silence events, oldest first.
+        """
         await self._keeper.recovered.wait()
         return self._keeper.replay
 

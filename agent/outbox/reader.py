@@ -24,10 +24,13 @@ _CACHED = 3
 """Sealed segments kept in memory while cursors read through them (256 KiB each)."""
 
 _REPLAYED_PER_RULE = 4
-"""Without a snapshot, so many last transitions of each rule are given: state, and how it came."""
+"""Without a snapshot, so many last events of each rule and kind are given: state, and how it came."""
 
-_ALARM = b'"kind":"alarm"'
-"""Stands in the line of every alarm event; lines without it need no parsing."""
+_REPLAYED = (EventKind.ALARM, EventKind.SILENCE)
+"""What moves the memory of an alarm (agent.core.memory.apply_event)."""
+
+_MARKS = tuple(f'"kind":"{kind}"'.encode("ascii") for kind in _REPLAYED)
+"""One stands in the line of every such event; lines without need no parsing."""
 
 _log = logging.getLogger(__name__)
 
@@ -99,15 +102,15 @@ class SegmentReader:
     def replay(
         self, segments: Sequence[Segment], position: LogPosition | None
     ) -> tuple[EventRecord, ...]:
-        """Return the alarm events behind a position, oldest first.
+        """Return the alarm and silence events behind a position, oldest first.
 
-        Where the position is not in the log any more, the last transitions of each rule.
+        Where the position is not in the log any more, the last ones of each rule.
         """
         known = position is not None and any(
             span.stream == position.stream for each in segments for span in each.spans
         )
-        alarms: list[dict[str, Any]] = []
-        kept: dict[object, int] = {}
+        found: list[dict[str, Any]] = []
+        kept: dict[tuple[object, object], int] = {}
         for segment in reversed(segments):
             try:
                 lines = scan(self._files.read(self._directory / segment.name)).lines
@@ -119,18 +122,19 @@ class SegmentReader:
                     if document.get("stream") == position.stream and (
                         int(document.get("seq", 0)) <= position.seq
                     ):
-                        return _events(alarms)
-                elif _ALARM not in line.payload:
+                        return _events(found)
+                elif not any(mark in line.payload for mark in _MARKS):
                     continue
                 else:
                     document = line.document()
-                if document.get("kind") != EventKind.ALARM or line.number > segment.last:
+                if document.get("kind") not in _REPLAYED or line.number > segment.last:
                     continue
-                rule = document.get("rule")
-                kept[rule] = kept.get(rule, 0) + 1
-                if known or kept[rule] <= _REPLAYED_PER_RULE:
-                    alarms.append(document)
-        return _events(alarms)
+                # each kind counts for itself: many silences may not hide the state they belong to
+                key = (document.get("rule"), document.get("kind"))
+                kept[key] = kept.get(key, 0) + 1
+                if known or kept[key] <= _REPLAYED_PER_RULE:
+                    found.append(document)
+        return _events(found)
 
     def _lines(self, segment: Segment, suspects: list[int]) -> tuple[Line, ...]:
         cached = self._cache.get(segment.number)

@@ -3,10 +3,18 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from blockbuster import BlockBuster
 
-from agent.core.effects import AlarmState, EventKind
-from agent.core.memory import AlarmMemory, AlarmSnapshot, LogPosition
+from agent.core.effects import AlarmState, Event, EventKind
+from agent.core.memory import (
+    SILENCED,
+    UNSILENCED,
+    AlarmMemory,
+    AlarmSnapshot,
+    LogPosition,
+    apply_event,
+)
 from agent.outbox.records import EventRecord, Lane
 from drivers.clock import ClockState, Stamp
 from tests.outbox.room import (
@@ -288,17 +296,23 @@ async def test_an_uplink_that_is_new_begins_with_this_run(tmp_path: Path) -> Non
 
 
 async def test_unsynced_records_of_this_boot_go_out_with_the_offset(tmp_path: Path) -> None:
+    # the wall clock these were stamped with says nothing, and need not be one clock
     at = Stamp(5.0, 1_000, ClockState.UNSYNCED)
+    stepped = Stamp(6.25, 99_999_999, ClockState.UNSYNCED)
     async with running(make(tmp_path, boot="this"), close_s=None) as outbox:
         outbox.append(event(at=at))
         outbox.add(reading(1, at=at))
+        outbox.add(reading(2, at=stepped))
         outbox.set_clock_offset(500_000)
         found = (await take_events(outbox.cursor("cloud"), 3, done=False))[-1]
         batch = (await take_batches(outbox.cursor("cloud"), 1, done=False))[0]
         await asyncio.sleep(0.3)
-    assert found.event.at == Stamp(5.0, 501_000, ClockState.SYNCED)
+    assert found.event.at == Stamp(5.0, 505_000, ClockState.SYNCED)
     assert batch.clock is ClockState.SYNCED
-    assert batch.readings[0].at == Stamp(5.0, 501_000, ClockState.SYNCED)
+    assert [each.at for each in batch.readings] == [
+        Stamp(5.0, 505_000, ClockState.SYNCED),
+        Stamp(6.25, 506_250, ClockState.SYNCED),
+    ]
     async with running(make(tmp_path, boot="this"), close_s=None) as same_boot:
         again = (await take_events(same_boot.cursor("cloud"), 3, done=False))[-1]
     assert again.event.at == found.event.at
@@ -383,6 +397,31 @@ async def test_without_any_snapshot_the_last_transitions_of_each_rule_are_replay
         ("often", "9"),
         ("once", ""),
     ]
+
+
+@pytest.mark.parametrize("has_snapshot", [True, False])
+async def test_silences_are_replayed_and_many_of_them_hide_no_alarm(
+    tmp_path: Path, has_snapshot: bool
+) -> None:
+    def silence(to_state: str) -> Event:
+        return event("smoke", kind=EventKind.SILENCE, to_state=to_state)
+
+    async with running(make(tmp_path)) as first:
+        covered = first.append(event("other", to_state="active_unacked"))
+        first.append(event("smoke", to_state="active_unacked"))
+        for _ in range(10):
+            first.append(silence(UNSILENCED))
+            first.append(silence(SILENCED))
+        if has_snapshot:
+            at = LogPosition(stream=covered.stream, seq=covered.seq)
+            first.save_snapshot(snapshot(at, AlarmState.ACTIVE_ACKED))
+    memories: dict[str, AlarmMemory] = {}
+    async with running(make(tmp_path)) as second:
+        for each in await second.recovered():
+            apply_event(memories, each.event)
+    assert memories["smoke"].state is AlarmState.ACTIVE_UNACKED
+    assert memories["smoke"].is_silenced
+    assert ("other" in memories) is not has_snapshot
 
 
 async def test_the_journal_is_asked_newest_first_from_memory_and_disk(tmp_path: Path) -> None:
