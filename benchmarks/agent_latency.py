@@ -12,51 +12,23 @@ import asyncio
 import json
 import os
 import random
-import struct
 import tempfile
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.simulate.broker import Broker, run_broker
-from agent.simulate.proxy import Direction, TcpProxy
-from agent.simulate.subscriber import PacketKind, PacketParser, Subscriber, read_publish
+from agent.simulate.proxy import TcpProxy
+from agent.simulate.subscriber import Heard, Subscriber
 from benchmarks.agent_plant import RELAY_PIN, SMOKE_PIN, Ear, Plant, PlantSize, Tally, site_text
 from benchmarks.agent_process import agent_words, cores, started
+from benchmarks.agent_tap import Tap
 from benchmarks.figures import print_table, quantile, spread
 
 SETTLE_S = 3.0
 PAUSE_S = (0.06, 0.16)
 """Between two moves, at random, so that they meet the polls at every phase."""
 _ANSWER_S = 5.0
-
-
-@dataclass(slots=True)
-class Tap:
-    """Reads along with one connection: which event got its PUBACK when."""
-
-    acked: list[tuple[float, dict[str, object]]] = field(default_factory=list)
-    """Loop time of the PUBACK, and the event."""
-    _up: PacketParser = field(default_factory=PacketParser)
-    _down: PacketParser = field(default_factory=PacketParser)
-    _waiting: dict[int, bytes] = field(default_factory=dict)
-
-    def record(self, direction: Direction, data: bytes) -> None:
-        """Take a chunk (agent.simulate.proxy.Record)."""
-        now_s = asyncio.get_running_loop().time()
-        if direction is Direction.UP:
-            for packet in self._up.feed(data):
-                if packet.kind == PacketKind.PUBLISH:
-                    heard, number = read_publish(packet)
-                    if number is not None and "/event/" in heard.topic:
-                        self._waiting[number] = heard.payload
-        else:
-            for packet in self._down.feed(data):
-                if packet.kind == PacketKind.PUBACK:
-                    (number,) = struct.unpack_from(">H", packet.body)
-                    if (payload := self._waiting.pop(number, None)) is not None:
-                        # MQTT 5 puts properties in front of the payload (section 3.3.2.3).
-                        self.acked.append((now_s, json.loads(payload[payload.index(b"{") :])))
 
 
 class Door:
@@ -104,12 +76,17 @@ async def measure_moves(size: PlantSize, moves: int, folder: Path) -> Latency:
     """Move the contact and match what follows."""
     harness_core, measured_core = cores()
     os.sched_setaffinity(0, {harness_core})
-    tap = Tap()
+    acked: list[tuple[float, dict[str, object]]] = []
+
+    def hear(heard: Heard) -> None:
+        if "/event/" in heard.topic:
+            acked.append((asyncio.get_running_loop().time(), json.loads(heard.payload)))
+
     notes_path = folder / "notes"
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(run_broker())
         proxy = await stack.enter_async_context(
-            TcpProxy(broker.host, broker.port, record=tap.record)
+            TcpProxy(broker.host, broker.port, record=Tap(hear).record)
         )
         plant = await stack.enter_async_context(Plant(size))
         text = site_text(size, modbus_ports=plant.ports, broker_port=proxy.port)
@@ -135,7 +112,7 @@ async def measure_moves(size: PlantSize, moves: int, folder: Path) -> Latency:
     inputs = inputs[-moves:]
     of_rule = [
         (at_s, event)
-        for at_s, event in tap.acked
+        for at_s, event in acked
         if event["kind"] == "alarm" and event["rule"] == "door"
     ]
     return Latency(

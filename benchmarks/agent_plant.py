@@ -72,6 +72,11 @@ class Plant:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
+    async def fall_silent(self) -> None:
+        """Close all connections for good: no more answers leave."""
+        for each in self._slaves:
+            await each.stop()
+
     def _unit(self, number: int) -> SimUnit:
         count = 0
         loop = asyncio.get_running_loop()

@@ -86,5 +86,5 @@ class TimedPins(MockPins):
 
 if __name__ == "__main__":
     notes = Notes(Path(sys.argv[1]))
-    agent.cli.service.MockPins = lambda: TimedPins(notes)  # type: ignore[assignment,misc]
+    agent.cli.service.MockPins = lambda: TimedPins(notes)  # type: ignore[attr-defined,assignment]
     main(sys.argv[2:])
