@@ -10,6 +10,7 @@ from agent.core.alarm import Alarm
 from agent.core.board import Board, Cause
 from agent.core.commands import obey
 from agent.core.conditions import points_of
+from agent.core.derived import Derivation
 from agent.core.effects import (
     AlarmState,
     AlarmView,
@@ -82,6 +83,7 @@ class Engine:
         self._latest: dict[str, Reading] = {}
         self._timers: Agenda[Alarm] = Agenda()
         self._silences: Agenda[_Point] = Agenda()
+        self._derivation = Derivation(site.derived) if site.derived else None
         self._points = {spec.id: _Point(spec) for spec in site.points}
         self._board = Board(site, self._latest, self._timers, is_memory_whole=is_memory_whole)
         self._in_order = sorted(self._board.alarms.values(), key=lambda alarm: alarm.order)
@@ -109,8 +111,14 @@ class Engine:
         return out.in_order()
 
     def on_readings(self, readings: Iterable[Reading], now: Stamp) -> list[Effect]:
-        """Return the effects of new readings, in the order given."""
+        """Return the effects of new readings, in the order given; what is derived from them follows."""
         out = Gathering()
+        if self._derivation is not None:
+            readings = self._derivation.with_derived(readings, now.mono_s)
+        self._take_in(readings, now, out)
+        return out.in_order()
+
+    def _take_in(self, readings: Iterable[Reading], now: Stamp, out: Gathering) -> None:
         now_s = now.mono_s
         points, latest, telemetry = self._points, self._latest, out.telemetry
         for reading in readings:
@@ -148,7 +156,6 @@ class Engine:
                 latest[name] = reading  # conditions look at the value only
             else:
                 self._take_up(point, reading, Cause(at=reading.at, at_s=at_s), out)
-        return out.in_order()
 
     def on_tick(self, now: Stamp) -> list[Effect]:
         """Return the effects of the passing of time: delays over, points gone silent."""
@@ -165,6 +172,9 @@ class Engine:
         # which nothing was known.
         for at_s, point in sorted(gone, key=lambda each: each[0]):
             self._go_stale(point, at_s, now, out)
+            if self._derivation is not None:
+                silent = Stamp(at_s, now.wall_ms - round((now.mono_s - at_s) * 1000), now.clock)
+                self._take_in(self._derivation.derive(silent), now, out)
         cause = Cause(at=now, at_s=now_s)
         for alarm in sorted(self._timers.due(now_s), key=lambda each: each.order):
             self._board.run_out(alarm, cause, out)
@@ -265,6 +275,8 @@ class Engine:
         if point.state.passes(reading, at_s):
             out.states.append(ShowState(reading=reading))
         self._take_up(point, reading, Cause(at=now, at_s=at_s), out)
+        if self._derivation is not None:
+            self._derivation.take(reading, at_s)
 
     def _store_late(self, point: _Point, reading: Reading, out: Gathering) -> None:
         self.late_readings += 1

@@ -119,6 +119,43 @@ class PointSpec:
     """True: values are booleans."""
 
 
+# -- points calculated from others ------------------------------------------------------------------
+
+
+class DerivedHow(StrEnum):
+    """How a point follows from others."""
+
+    SUM = "sum"
+    DIFFERENCE = "difference"
+    """The first source less the second."""
+    RATE = "rate"
+    """Change of one source over a window, per `per_s`."""
+    MINIMUM = "minimum"
+    """Of several sources now, or of one over a window."""
+    MAXIMUM = "maximum"
+    MEDIAN = "median"
+    """Of several sources now, or of the last readings of one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivedSpec:
+    """How a point that no driver reads is calculated (agent.core.derived); it is a PointSpec too."""
+
+    point: str
+    how: DerivedHow
+    sources: tuple[str, ...]
+    """Numbers all; one for `rate`, a window or a count, two for `difference`."""
+    unit: str = ""
+    window_s: float = 0.0
+    """`rate`, `minimum`, `maximum` over time; 0: the sources as they are now."""
+    per_s: float = 1.0
+    """`rate`: 1 for per second, 60 per minute, 3600 per hour."""
+    count: int = 0
+    """`median` over time: of this many readings."""
+    is_counter: bool = False
+    """`rate`: the source only grows; when it goes back it was set back."""
+
+
 # -- conditions: what a rule watches, three-valued (true, false, unknown) --------------------------
 
 
@@ -226,5 +263,6 @@ class SiteSpec:
     rules: tuple[RuleSpec, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
     linkages: tuple[Linkage, ...] = ()
+    derived: tuple[DerivedSpec, ...] = ()
     labels: dict[str, Label] = field(default_factory=dict)
     """Labels of zones and devices, by id."""
