@@ -30,6 +30,10 @@ FOLDER = Path(__file__).parent.parent / "profiles"
 _AREA_OF_FUNCTION = {1: Area.COIL, 2: Area.DISCRETE, 3: Area.HOLDING, 4: Area.INPUT}
 _LONGEST_FILE = 256 * 1024
 """A map of 500 quantities is about 60 KiB."""
+_PARSER_TRIPS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError
+)  # fmt: skip
+"""What ruamel.yaml 0.19 raises besides its own errors: on tags that do not fit, on deep nesting."""
 
 
 class ProfileError(Exception):
@@ -132,13 +136,19 @@ def parse_profile(text: str, file: str, name: str) -> Profile:
     Raises:
         ProfileError: as `load_profile`.
     """
+    yaml = YAML(typ="rt")
+    yaml.composer.warn_double_anchors = False
     try:
-        document = YAML(typ="rt").load(text)
+        document = yaml.load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ProfileError((f"{file}:{line}: not YAML: {error.problem}",)) from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise ProfileError((f"{file}:1: not YAML: {error}",)) from error
+    except (YAMLError, ValueError) as error:
+        raise ProfileError((f"{file}:1: not YAML: {' '.join(str(error).split())}",)) from error
+    except _PARSER_TRIPS as error:
+        raise ProfileError(
+            (f"{file}:1: not YAML for a profile: a tag (!!), or nested too deep",)
+        ) from error
     if not isinstance(document, CommentedMap):
         raise ProfileError((f"{file}:1: a profile is a mapping: title, sources, quantities",))
     try:

@@ -147,12 +147,10 @@ class Fuzz:
         if not self._is_tcp and asked != self._asked:
             # a whole frame of the same unit, function and count can be told by nothing but its time
             pdu = pdu if len(pdu) != len(self._earlier[-1][1]) else pdu[:-1]
-        behind = self._random.randint(1, 5)
-        return (
-            mbap((self._transaction - behind) & 0xFFFF, asked.unit, pdu)
-            if self._is_tcp
-            else rtu(asked.unit, pdu)
-        )
+        if not self._is_tcp:
+            return rtu(asked.unit, pdu)
+        behind = self._random.choice([self._transaction, 1, 2, 3])  # the first: as some gateways, 0
+        return mbap((self._transaction - behind) & 0xFFFF, asked.unit, pdu)
 
     def _flipped(self, frame: bytes) -> bytes:
         broken = bytearray(frame)
