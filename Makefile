@@ -5,8 +5,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+MILLION := --reads 1000000 --unchecked-reads 50000 --buses 15
 
-.PHONY: run test check format install install-dev system-packages clean
+.PHONY: run test bench check format install install-dev system-packages clean
 
 ## Run the demo: a simulated plant room with the real agent. Options through ARGS='--for 30 --json'.
 run: $(VENV)/.installed
@@ -15,6 +16,14 @@ run: $(VENV)/.installed
 ## Run all tests; installs what they need first.
 test: $(VENV)/.installed-dev system-packages
 	@$(BIN)/pytest $(ARGS)
+
+## Measure the acquisition: some two minutes; FULL=1 makes the million reads (a quarter of an hour).
+## What is printed stands in docs/benchmarks.md, with what the other benchmarks are called.
+bench: $(VENV)/.installed-dev
+	@failed=0; \
+	$(BIN)/python -m benchmarks.never_wrong $(if $(FULL),$(MILLION)) || failed=1; \
+	for each in rtu_pace silent tcp_rate; do $(BIN)/python -m benchmarks.$$each || failed=1; done; \
+	exit $$failed
 
 ## Format, lint, strict types: must be clean.
 check: $(VENV)/.installed-dev
