@@ -12,6 +12,7 @@ import typer
 from agent import VERSION
 from agent.cli.codes import Exit
 from agent.cli.places import config_path, credentials_dir, data_dir, run_dir
+from agent.cli.plan import GatewayBaudOption, SilentOption, TurnaroundOption
 
 ConfigOption = Annotated[
     Path | None,
@@ -37,10 +38,18 @@ def check(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 1 when there are warnings.")
     ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Show every read, the load of each bus and the data volume."),
+    ] = False,
+    turnaround_ms: TurnaroundOption = None,
+    gateway_baud: GatewayBaudOption = None,
+    silent: SilentOption = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Check a site file; exit 1 when it has faults."""
     from agent.cli.overrides import NotAnOverride, read_overrides
+    from agent.cli.plan import assume, foresee, plan_json, print_plan
     from agent.config.faults import ConfigError
     from agent.config.load import load_site
 
@@ -67,19 +76,25 @@ def check(
             count = len(error.faults)
             typer.echo(f"{file}: {count} fault{'s' if count != 1 else ''}", err=True)
         raise typer.Exit(Exit.BAD) from error
+    foreseen, too_much = foresee(site, file, assume(turnaround_ms, gateway_baud, silent))
+    warnings = sorted((*site.warnings, *too_much))
     if as_json:
-        warnings = [_fault_json(warning) for warning in site.warnings]
-        typer.echo(json.dumps({"ok": True, "faults": [], "warnings": warnings}, ensure_ascii=False))
+        answer = {"ok": True, "faults": [], "warnings": [_fault_json(each) for each in warnings]}
+        if plan:
+            answer |= plan_json(foreseen)
+        typer.echo(json.dumps(answer, ensure_ascii=False))
     else:
-        for warning in site.warnings:
+        for warning in warnings:
             typer.echo(f"warning: {warning}", err=True)
+        if plan:
+            print_plan(foreseen)
         spec = site.spec
         typer.echo(
             f"{file}: good. {len(spec.points)} points, {len(spec.rules)} rules, "
             f"{len(spec.outputs)} outputs, {len(site.uplinks)} uplinks, "
-            f"{len(site.warnings)} warnings."
+            f"{len(warnings)} warnings."
         )
-    raise typer.Exit(Exit.BAD if strict and site.warnings else Exit.GOOD)
+    raise typer.Exit(Exit.BAD if strict and warnings else Exit.GOOD)
 
 
 def schema() -> None:
