@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from agent.cli import demo, install, people, site
+from agent.cli import demo, install, people, site, wires
 
 app = typer.Typer(
     name="plantroom",
@@ -17,6 +17,7 @@ site.register(app)
 people.register(app)
 demo.register(app)
 install.register(app)
+wires.register(app)
 
 
 @app.command(

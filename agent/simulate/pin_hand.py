@@ -1,0 +1,68 @@
+"""A hand at the pin door of a running agent: holds contacts at rest, or away from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from drivers.gpio.spec import ContactForm, InputSpec, Pull
+
+LOOK_S = 0.25
+"""How often the door is looked for, and an open one is tried for life."""
+ANSWER_S = 5.0
+
+
+class DoorFailed(Exception):
+    """The agent behind the door refused a pin; its words are the message."""
+
+
+def levels(inputs: Iterable[InputSpec], active: Iterable[str] = ()) -> dict[int, bool]:
+    """Return the level of every pin, True for high; points in `active` have left their rest."""
+    away = frozenset(active)
+    found: dict[int, bool] = {}
+    for each in inputs:
+        is_closed = (each.contact is ContactForm.NORMALLY_CLOSED) is not (each.point in away)
+        found[each.pin] = is_closed is (each.pull is Pull.DOWN)
+        if each.pair_pin is not None:
+            found[each.pair_pin] = not found[each.pin]
+    return found
+
+
+async def hold_pins(door: Path, pins: dict[int, bool], on_change: Callable[[bool], None]) -> None:
+    """Drive the pins of every agent that opens the door, one after another, until cancelled.
+
+    `on_change` is told True when an agent's pins are held, False when it has gone.
+
+    Raises:
+        DoorFailed: the agent has no such pin, or has it as an output.
+    """
+    while True:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                reader, writer = await asyncio.open_unix_connection(door)
+        except (OSError, TimeoutError):
+            await asyncio.sleep(LOOK_S)
+            continue
+        try:
+            for pin, high in pins.items():
+                await _ask(reader, writer, f"drive {pin} {int(high)}")
+            on_change(True)
+            while True:
+                await asyncio.sleep(LOOK_S)
+                await _ask(reader, writer, f"level {min(pins, default=2)}")
+        except (OSError, TimeoutError):
+            on_change(False)
+        finally:
+            writer.close()
+
+
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: str) -> None:
+    async with asyncio.timeout(ANSWER_S):
+        writer.write(f"{line}\n".encode())
+        await writer.drain()
+        answer = (await reader.readline()).decode("ascii", "replace").strip()
+    if not answer:
+        raise ConnectionResetError("the door was closed")
+    if answer.startswith("error"):
+        raise DoorFailed(f"{line}: {answer}")
