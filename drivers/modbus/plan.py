@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from drivers.modbus.registers import BIT_AREAS, width
-from drivers.modbus.spec import Area, QuantitySpec
+from drivers.modbus.spec import Area, DataType, QuantitySpec
 
 MAX_REGISTERS = 125
 """Registers in one read (Modbus Application Protocol 1.1b3, sections 6.3 and 6.4)."""
@@ -74,6 +74,27 @@ def split(request: Request) -> tuple[Request, ...]:
     return tuple(_pack(request.area, list(quantities[:half]), request.count, 0)) + tuple(
         _pack(request.area, list(quantities[half:]), request.count, 0)
     )
+
+
+def overlaps(
+    quantities: Iterable[QuantitySpec],
+) -> tuple[tuple[QuantitySpec, QuantitySpec], ...]:
+    """Return each quantity that begins inside another one, behind that other.
+
+    Two that begin at one address are two views of it; one that begins in the midst of another is a
+    misread map, unless it is a field of bits.
+    """
+    found: list[tuple[QuantitySpec, QuantitySpec]] = []
+    furthest: QuantitySpec | None = None
+    for each in sorted(quantities, key=lambda each: (each.area, each.address, width(each))):
+        if furthest is not None and furthest.area is each.area:
+            end = furthest.address + width(furthest)
+            if furthest.address < each.address < end and each.type is not DataType.BITS:
+                found.append((furthest, each))
+            if each.address + width(each) <= end:
+                continue
+        furthest = each
+    return tuple(found)
 
 
 def words_of(request: Request, quantity: QuantitySpec, words: list[int]) -> list[int]:

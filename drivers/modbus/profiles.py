@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from drivers.modbus.plan import plan_reads
-from drivers.modbus.registers import BIT_AREAS, Decoded, Decoder, faults_of
+from drivers.modbus.plan import overlaps, plan_reads
+from drivers.modbus.registers import BIT_AREAS, Decoded, Decoder, faults_of, width
 from drivers.modbus.spec import (
     Area,
     DataType,
@@ -367,6 +367,16 @@ def _faults(model: ProfileModel) -> list[tuple[_Where, str]]:
                 plan_reads([each.spec()], max_registers=model.max_registers)
             except ValueError as error:
                 faults.append((where, f"{error} (max_registers)"))
+    if not faults:
+        specs = [each.spec() for each in model.quantities]
+        faults.extend(
+            (
+                ("quantities", specs.index(inner)),
+                f"{inner.name} at {inner.area} {inner.address} begins inside {outer.name}, which"
+                f" takes {outer.address} to {outer.address + width(outer) - 1}",
+            )
+            for outer, inner in overlaps(specs)
+        )
     for index, check in enumerate(model.verify):
         if check.quantity not in seen:
             faults.append((("verify", index, "quantity"), _unknown(check.quantity, seen)))
@@ -400,7 +410,13 @@ def _line(document: CommentedMap, where: _Where) -> int:
 
 
 def _path(where: _Where) -> str:
-    return re.sub(r"\.\[", "[", ".".join(f"[{k}]" if isinstance(k, int) else k for k in where))
+    keys = (f"[{key}]" if isinstance(key, int) else _printed(key) for key in where)
+    return re.sub(r"\.\[", "[", ".".join(keys))
+
+
+def _printed(key: str) -> str:
+    """Return a key on one line; a broken file can have any."""
+    return key if key.isprintable() else key.encode("unicode_escape").decode("ascii")
 
 
 def _said(message: str) -> str:

@@ -188,6 +188,8 @@ ONE_FAULT = (
      "profile.yaml:8: quantities[0]: address 65535: from 0, and all of it below 65536"),
     ("a quantity wider than a read", "max_registers: 60", "max_registers: 1",
      "profile.yaml:8: quantities[0]: voltage: takes 2 registers, one read gives 1"),
+    ("addresses that overlap", "address: 7, type: u16, enum: {1: normal, 2: leak}", "address: 7, type: u32",
+     "profile.yaml:10: quantities[2]: level at holding 8 begins inside state, which takes 7 to 8"),
     ("two quantities of one name", "name: level", "name: state",
      "profile.yaml:10: quantities[2].name: state is there twice"),
 )

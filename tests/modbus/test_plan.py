@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.modbus.plan import Request, plan_reads, split
+from drivers.modbus.plan import Request, overlaps, plan_reads, split
 from drivers.modbus.registers import BIT_AREAS, width
 from drivers.modbus.spec import Area, DataType, QuantitySpec
 
@@ -138,3 +138,25 @@ def test_a_quantity_wider_than_a_read_is_a_fault(limit: int) -> None:
 def test_limits_beyond_the_protocol_are_refused(limits: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="limits"):
         plan_reads((), **limits)
+
+
+@pytest.mark.parametrize(
+    ("found", "laid_out"),
+    [
+        ([], [("a", Area.HOLDING, 0, DataType.U32), ("b", Area.HOLDING, 2, DataType.U32)]),
+        ([("a", "b")], [("b", Area.HOLDING, 1, DataType.U32), ("a", Area.HOLDING, 0, DataType.U32)]),
+        ([("a", "c")], [("a", Area.INPUT, 0, DataType.F64), ("b", Area.INPUT, 0, DataType.U16),
+                        ("c", Area.INPUT, 3, DataType.U16)]),
+        ([], [("a", Area.INPUT, 0, DataType.U32), ("b", Area.HOLDING, 1, DataType.U16)]),
+        ([], [("a", Area.HOLDING, 0, DataType.U32), ("b", Area.HOLDING, 0, DataType.S32)]),
+        ([], [("a", Area.HOLDING, 0, DataType.U32), ("b", Area.HOLDING, 1, DataType.BITS)]),
+        ([("a", "b"), ("b", "c")], [("a", Area.HOLDING, 0, DataType.U32),
+                                    ("b", Area.HOLDING, 1, DataType.U64),
+                                    ("c", Area.HOLDING, 4, DataType.U32)]),
+    ],
+)  # fmt: skip
+def test_a_quantity_that_begins_inside_another_is_found(
+    found: list[tuple[str, str]], laid_out: list[tuple[str, Area, int, DataType]]
+) -> None:
+    specs = [QuantitySpec(name=n, area=a, address=at, type=t) for n, a, at, t in laid_out]
+    assert [(outer.name, inner.name) for outer, inner in overlaps(specs)] == found
