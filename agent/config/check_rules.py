@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from agent.config.catalogue import Catalogue, Findings
 from agent.config.faults import KeyPath, did_you_mean
@@ -114,9 +114,7 @@ def _check_leaf(
             findings.fault((*path, "point"), f"no point '{point}'{did_you_mean(point, points)}")
         return
     is_contact = catalogue.is_contact(point)
-    measured = catalogue.measured.get(point)
-    is_number = measured is not None and measured.is_number
-    if isinstance(leaf, (AboveModel, BelowModel)) and not is_number:
+    if isinstance(leaf, (AboveModel, BelowModel)) and not catalogue.is_number(point):
         key = "above" if isinstance(leaf, AboveModel) else "below"
         kind = "a contact; use `is: active`" if is_contact else "a word; it cannot be compared"
         findings.fault((*path, key), f"'{point}' is {kind}", at_key=True)
@@ -151,7 +149,7 @@ def _check_loop(
         if measured.quantity.area is Area.COIL and measured.quantity.address == output.coil:
             own.add(measured.point)
     for leaf, below in leaves(rule.when, (*path, "when")):
-        if leaf.point in own:
+        if own & catalogue.roots(leaf.point):
             findings.fault(
                 (*below, "point"),
                 f"the rule would switch what it watches: linkage '{links[0].id}' moves '{output.id}'",
@@ -163,20 +161,7 @@ def _check_linkage(
 ) -> None:
     site = catalogue.site
     outputs = {output.id: output for output in site.outputs}
-    rules = {rule.id: rule for rule in site.rules}
-    for index, name in enumerate(link.outputs):
-        if name in outputs:
-            if outputs[name].kind is OutputKind.HEALTH:
-                findings.fault(
-                    (*path, "outputs", index), "a health output follows the agent, not alarms"
-                )
-        elif name not in catalogue.opaque:
-            findings.fault(
-                (*path, "outputs", index), f"no output '{name}'{did_you_mean(name, outputs)}"
-            )
-    for index, name in enumerate(link.rules):
-        if name not in rules and name not in catalogue.opaque and not _is_built_in(name, catalogue):
-            findings.fault((*path, "rules", index), f"no rule '{name}'{did_you_mean(name, rules)}")
+    _check_names(link, path, outputs, catalogue, findings)
     if link.id in catalogue.opaque:
         return
     if not (link.classes or link.zones or link.rules):
@@ -191,9 +176,59 @@ def _check_linkage(
     )
     if not matching and not built_in_too and not catalogue.opaque and not findings.faults:
         findings.warn((*path, "id"), "no alarm can match all of this: its outputs never move")
-    if any(outputs[name].kind in _CUTS for name in link.outputs if name in outputs):
+    moved = [outputs[name] for name in link.outputs if name in outputs]
+    if any(output.kind in _CUTS for output in moved):
         for rule in matching:
             _check_two_signals(rule, link, path, catalogue, findings)
+    for output in moved:
+        if output.kind is OutputKind.CUT_OFF:
+            _check_stays_cut(output, matching, built_in_too, path, findings)
+
+
+def _check_names(
+    link: LinkageModel,
+    path: KeyPath,
+    outputs: Mapping[str, OutputModel],
+    catalogue: Catalogue,
+    findings: Findings,
+) -> None:
+    rules = {rule.id: rule for rule in catalogue.site.rules}
+    for index, name in enumerate(link.outputs):
+        if name in outputs:
+            if outputs[name].kind is OutputKind.HEALTH:
+                findings.fault(
+                    (*path, "outputs", index), "a health output follows the agent, not alarms"
+                )
+        elif name not in catalogue.opaque:
+            findings.fault(
+                (*path, "outputs", index), f"no output '{name}'{did_you_mean(name, outputs)}"
+            )
+    for index, name in enumerate(link.rules):
+        if name not in rules and name not in catalogue.opaque and not _is_built_in(name, catalogue):
+            findings.fault((*path, "rules", index), f"no rule '{name}'{did_you_mean(name, rules)}")
+
+
+def _check_stays_cut(
+    output: OutputModel,
+    rules: list[RuleModel],
+    built_in_too: bool,
+    path: KeyPath,
+    findings: Findings,
+) -> None:
+    """After a cut power returns only by a person (design section 5), so what cuts has to latch."""
+    for rule in rules:
+        if rule.alarm_class not in LATCHED and not rule.latch:
+            findings.fault(
+                (*path, "id"),
+                f"'{output.id}' is a cut-off and '{rule.id}' does not latch: power would return by "
+                "itself; give the rule `latch: true`",
+            )
+    if built_in_too:
+        findings.warn(
+            (*path, "id"),
+            f"'{output.id}' is a cut-off and built-in fault rules can match: they end by themselves, "
+            "and power returns with them",
+        )
 
 
 def _is_built_in(rule: str, catalogue: Catalogue) -> bool:
@@ -217,11 +252,12 @@ def _check_two_signals(
             (*path, "id"),
             f"'{rule.id}' cuts or starts equipment on one signal; GB 50116 4.1.6 asks for two",
         )
-    elif len({_module(point, catalogue) for point in points}) == 1:
+        return
+    modules = {_module(root, catalogue) for point in points for root in catalogue.roots(point)}
+    if len(modules) == 1:
         findings.warn(
             (*path, "id"),
-            f"both signals of '{rule.id}' come from {_module(next(iter(points)), catalogue)}: one "
-            "fault takes both",
+            f"both signals of '{rule.id}' come from {modules.pop()}: one fault takes both",
         )
 
 
@@ -236,13 +272,14 @@ def _module(point: str, catalogue: Catalogue) -> str:
 
 
 def _watched(catalogue: Catalogue) -> dict[str, AlarmClass]:
-    """Return each point a rule watches, with the most urgent class that does."""
+    """Return each point a rule watches, itself or by what is derived, with the most urgent class."""
     found: dict[str, AlarmClass] = {}
     for rule in catalogue.site.rules:
         for leaf, _ in leaves(rule.when):
-            known = found.get(leaf.point)
-            if known is None or rule.alarm_class.rank < known.rank:
-                found[leaf.point] = rule.alarm_class
+            for point in (leaf.point, *catalogue.roots(leaf.point)):
+                known = found.get(point)
+                if known is None or rule.alarm_class.rank < known.rank:
+                    found[point] = rule.alarm_class
     return found
 
 
@@ -259,6 +296,9 @@ def _check_opt_outs(catalogue: Catalogue, findings: Findings) -> None:
     for index, each in enumerate(catalogue.site.inputs):
         if each.fault == "off":
             look(each.id, ("inputs", index))
+    for index, derived in enumerate(catalogue.site.derived):
+        if derived.fault == "off":
+            look(derived.id, ("derived", index))
     for measured in catalogue.measured.values():
         if measured.settings.fault == "off":
             look(measured.point, measured.path)
