@@ -16,6 +16,7 @@ from agent.core.spec import (
     AnyOf,
     Condition,
     Contact,
+    DerivedHow,
     Label,
     PointKind,
     PointSpec,
@@ -35,6 +36,9 @@ NEVER_S = 1e9
 BUS_SHARE, DEVICE_SHARE = 0.1, 0.3
 """Parts of `faults.after_s` that a bus and a device may be away before it is a fault: with the 3 s a device
 is given before it counts as offline (drivers.modbus.spec), both come before their points do."""
+
+AFTER_SOURCES_S = 1.0
+"""How much later than its sources a derived point is a fault, so that theirs hides it."""
 
 CLOCK_AFTER_S = 60.0
 """A Pi boots without a clock; time synchronisation is given this long (design section 6)."""
@@ -129,10 +133,12 @@ def builtin_rules(catalogue: Catalogue, measured: Iterable[PointSpec]) -> Iterat
                 settings,
                 point.id,
                 Unheard(point=point.id),
-                after_s=settings.after_s,
+                after_s=settings.after_s + _later_s(catalogue, point.id),
                 label=_told(point.label, point.id, "has no valid reading", "无有效读数"),
                 zone=point.zone,
-                under=_above(catalogue, point.device),
+                under=_behind(catalogue, point.id, opted_out)
+                if point.id in catalogue.derived
+                else _above(catalogue, point.device),
             )
     for output in site.outputs:
         health = f"{output.id}.health"
@@ -205,10 +211,36 @@ def _above(catalogue: Catalogue, source: str) -> tuple[str, ...]:
     return (source,) if device is None else (source, device.bus)
 
 
+def _behind(catalogue: Catalogue, point: str, opted_out: frozenset[str]) -> tuple[str, ...]:
+    """Return what a derived point hangs on: its sources, and what those hang on."""
+    found = [each for each in catalogue.derived[point].sources if each not in opted_out]
+    for root in sorted(catalogue.roots(point)):
+        if root in catalogue.inputs:
+            found += _above(catalogue, catalogue.inputs[root].bus)
+        elif root in catalogue.measured:
+            found += _above(catalogue, catalogue.measured[root].device.id)
+    return tuple(dict.fromkeys(found))
+
+
+def _later_s(catalogue: Catalogue, point: str) -> float:
+    """Return how much later than others a point is a fault: a derived one after its sources.
+
+    A rate tells nothing before half its window is known (agent.core.derived): after a start that is
+    no fault. A source that is silent is one in its own time.
+    """
+    derived = catalogue.derived.get(point)
+    if derived is None:
+        return 0.0
+    fills_s = (derived.window_s or 0.0) / 2 if derived.how is DerivedHow.RATE else 0.0
+    deepest_s = max((_later_s(catalogue, each) for each in derived.sources), default=0.0)
+    return AFTER_SOURCES_S + fills_s + deepest_s
+
+
 def _opted_out(catalogue: Catalogue) -> frozenset[str]:
     return frozenset(
         [each.id for each in catalogue.site.inputs if each.fault == "off"]
         + [item.point for item in catalogue.measured.values() if item.settings.fault == "off"]
+        + [each.id for each in catalogue.derived.values() if each.fault == "off"]
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.config.faults import ConfigFault, KeyPath, did_you_mean
+from agent.config.model_derived import DerivedModel
 from agent.config.model_site import SiteModel
 from agent.config.model_wires import DeviceModel, InputModel, PointModel, QuantityModel
 from agent.config.positions import Document
@@ -85,6 +86,7 @@ class Catalogue:
     inputs: dict[str, InputModel] = field(default_factory=dict)
     measured: dict[str, Measured] = field(default_factory=dict)
     by_device: dict[str, list[Measured]] = field(default_factory=dict)
+    derived: dict[str, DerivedModel] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
     """By device."""
     profile_files: dict[str, Path] = field(default_factory=dict)
@@ -110,12 +112,56 @@ class Catalogue:
     @property
     def points(self) -> set[str]:
         """Every point id."""
-        return {*self.inputs, *self.measured, *self.health_points, *self.online_points}
+        return {
+            *self.inputs,
+            *self.measured,
+            *self.derived,
+            *self.health_points,
+            *self.online_points,
+        }
 
     def is_contact(self, point: str) -> bool:
         """Return whether a known point reads true and false."""
         measured = self.measured.get(point)
-        return measured.is_contact if measured else True
+        return measured.is_contact if measured else point not in self.derived
+
+    def is_number(self, point: str) -> bool:
+        """Return whether a known point can be compared with a limit and calculated with."""
+        measured = self.measured.get(point)
+        return measured.is_number if measured else point in self.derived
+
+    def unit_of(self, point: str) -> str | None:
+        """Return the unit of a point that has numbers, empty when they have none; None: no such point."""
+        if (measured := self.measured.get(point)) is not None:
+            return measured.quantity.unit
+        derived = self.derived.get(point)
+        return None if derived is None else derived.unit
+
+    def kind_of(self, point: str) -> str:
+        """Return the kind of a point that has numbers, a word of PointKind; else empty."""
+        if (measured := self.measured.get(point)) is not None:
+            return measured.quantity.kind
+        derived = self.derived.get(point)
+        return "" if derived is None else derived.kind
+
+    def roots(self, point: str) -> frozenset[str]:
+        """Return the points a derived point comes from in the end; of any other, itself.
+
+        A derived point that comes from itself is among its own roots.
+        """
+        if point not in self.derived:
+            return frozenset({point})
+        found: set[str] = set()
+        passed: set[str] = set()
+        left = list(self.derived[point].sources)
+        while left:
+            source = left.pop()
+            if source not in self.derived or source == point:
+                found.add(source)
+            elif source not in passed:
+                passed.add(source)
+                left.extend(self.derived[source].sources)
+        return frozenset(found)
 
     def is_opaque(self, point: str) -> bool:
         """Return whether a point may belong to something broken."""
@@ -127,6 +173,9 @@ class Catalogue:
             return self.inputs[point].zone or ""
         if (measured := self.measured.get(point)) is not None:
             return measured.settings.zone or measured.device.zone or ""
+        if (derived := self.derived.get(point)) is not None:
+            found = (self.zone_of(root) for root in sorted(self.roots(point) - {point}))
+            return derived.zone or next((zone for zone in found if zone), "")
         zones = {f"{device.id}.online": device.zone for device in self.site.devices}
         zones |= {f"{output.id}.health": output.zone for output in self.site.outputs}
         return zones.get(point) or ""
@@ -157,6 +206,8 @@ def build_catalogue(
         catalogue.by_device[device.id] = measured
         for item in measured:
             catalogue.measured.setdefault(item.point, item)
+    for derived in site.derived:
+        catalogue.derived.setdefault(derived.id, derived)
     return catalogue
 
 

@@ -57,6 +57,7 @@ def _named(catalogue: Catalogue) -> Iterator[tuple[str, str, KeyPath]]:
         ("buses", "a bus"),
         ("devices", "a device"),
         ("inputs", "an input"),
+        ("derived", "a derived point"),
         ("outputs", "an output"),
         ("rules", "a rule"),
     ):
@@ -95,7 +96,7 @@ def _check_zones(site: SiteModel, findings: Findings, opaque: set[str]) -> None:
         if zone is not None and zone not in zones and zone not in opaque:
             findings.fault(path, f"no zone '{zone}'{did_you_mean(zone, zones)}")
 
-    for section in ("devices", "inputs", "outputs", "rules"):
+    for section in ("devices", "inputs", "derived", "outputs", "rules"):
         for index, each in enumerate(getattr(site, section)):
             look(each.zone, (section, index, "zone"))
     for index, device in enumerate(site.devices):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from agent.config.builtin import PROOF_S, builtin_points, builtin_rules
+from agent.config.builtin import NEVER_S, PROOF_S, builtin_points, builtin_rules
 from agent.config.catalogue import Catalogue, Measured
 from agent.config.check_rules import LATCHED, leaves, rule_zone
 from agent.config.check_wires import poll_period_s
@@ -33,6 +33,7 @@ from agent.core.spec import (
     AnyOf,
     Condition,
     Contact,
+    DerivedSpec,
     Linkage,
     OutputKind,
     OutputSpec,
@@ -61,13 +62,20 @@ _MISSED_POLLS = 3
 """A point is stale after this many polls without a reading, and not before PROOF_S."""
 
 
+_PER_S = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+
+
 # -- the core --------------------------------------------------------------------------------------
 
 
 def site_spec(catalogue: Catalogue) -> SiteSpec:
     """Return what the core knows of the site, built-in points and fault rules included."""
     site = catalogue.site
-    measured = (*_input_points(catalogue), *_device_points(catalogue))
+    measured = (
+        *_input_points(catalogue),
+        *_device_points(catalogue),
+        *_derived_points(catalogue),
+    )
     labelled = (*site.zones, *site.devices, *site.buses)
     return SiteSpec(
         site=site.site,
@@ -94,6 +102,7 @@ def site_spec(catalogue: Catalogue) -> SiteSpec:
             )
             for link in site.linkage
         ),
+        derived=tuple(_derived(catalogue)),
         labels={each.id: each.label.spec() for each in labelled},
     )
 
@@ -141,6 +150,36 @@ def _device_points(catalogue: Catalogue) -> Iterator[PointSpec]:
                 stale_after_s=settings.stale_after_s or max(PROOF_S, _MISSED_POLLS * period_s),
                 is_contact=item.is_contact,
             )
+
+
+def _derived_points(catalogue: Catalogue) -> Iterator[PointSpec]:
+    for each in catalogue.site.derived:
+        policy = (each.telemetry or TelemetryModel()).spec()
+        yield PointSpec(
+            id=each.id,
+            kind=each.kind,
+            unit=each.unit,
+            zone=catalogue.zone_of(each.id),
+            label=each.label.spec(),
+            telemetry=policy,
+            state_deadband=policy.deadband if each.state_deadband is None else each.state_deadband,
+            stale_after_s=NEVER_S,  # it is told bad the moment a source is stale
+        )
+
+
+def _derived(catalogue: Catalogue) -> Iterator[DerivedSpec]:
+    counting = (PointKind.COUNT, PointKind.ENERGY)
+    for each in catalogue.site.derived:
+        yield DerivedSpec(
+            point=each.id,
+            how=each.how,
+            sources=each.sources,
+            unit=each.unit,
+            window_s=each.window_s or 0.0,
+            per_s=_PER_S[each.per or "minute"],
+            count=each.n or 0,
+            is_counter=catalogue.kind_of(each.sources[0]) in counting,
+        )
 
 
 def _rules(catalogue: Catalogue) -> Iterator[RuleSpec]:
@@ -279,12 +318,13 @@ def _device(device: DeviceModel, catalogue: Catalogue, urgent: frozenset[str]) -
 
 
 def _urgent(catalogue: Catalogue) -> frozenset[str]:
-    """Return the points that rules of class fire or gas watch."""
+    """Return the points that rules of class fire or gas watch, be it by what is derived of them."""
     return frozenset(
-        leaf.point
+        root
         for rule in catalogue.site.rules
         if rule.alarm_class in LATCHED
         for leaf, _ in leaves(rule.when)
+        for root in catalogue.roots(leaf.point)
     )
 
 
