@@ -253,6 +253,12 @@ class _Worker:
             problem = "timeout"
         except DriverError as error:
             problem = error.message
+        except asyncio.CancelledError:
+            # A library below may let its own cancellation out: the worker must outlive that.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            problem = "given up by its line"
         except Exception as error:  # noqa: BLE001 - a bug in one line's driver harms this output only
             if not self._fault:
                 _log.exception("output %s: its line failed unexpectedly", self._spec.id)

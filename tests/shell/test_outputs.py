@@ -33,7 +33,7 @@ class Line:
         self.id = output
         self.is_energised = False
         self.writes: list[bool] = []
-        self.write_error: Exception | None = None
+        self.write_error: BaseException | None = None
         self.read_error: Exception | None = None
         self.jammed: bool | None = None
         self.may_write = asyncio.Event()
@@ -308,6 +308,30 @@ async def test_releasing_ends_at_its_deadline_and_names_what_was_left(clock: Man
         site.lines["siren"].may_write.clear()
         assert await site.outputs.release(0.1) == ("siren",)
     assert not site.lines["strobe"].is_energised
+
+
+async def test_at_a_changeover_every_output_holds_whatever_its_stop_state(
+    clock: ManualClock,
+) -> None:
+    site = Site(clock, siren(), siren=StopState.INACTIVE)
+    async with site.running():
+        site.set("siren", True)
+        await site.until(lambda: len(site.events) == 1)
+        assert await site.outputs.release(1.0, holds_all=True) == ()
+        site.set("siren", False)
+        await asyncio.sleep(0.03)
+    assert site.lines["siren"].writes == [True]
+    assert len(site.events) == 1
+
+
+async def test_a_line_that_ends_a_call_as_cancelled_costs_no_worker(clock: ManualClock) -> None:
+    site = Site(clock, siren())
+    async with site.running():
+        site.lines["siren"].write_error = asyncio.CancelledError()
+        site.set("siren", True)
+        await site.until(lambda: site.health("siren") is False)
+        site.lines["siren"].write_error = None
+        await site.until(lambda: site.health("siren") is True)
 
 
 STEPS = st.lists(

@@ -21,7 +21,7 @@ Heard = list[tuple[bool, str]]
 class Part:
     """Fails a given number of times, then runs until cancelled."""
 
-    def __init__(self, failures: int, error: Exception | None) -> None:
+    def __init__(self, failures: int, error: BaseException | None) -> None:
         self.failures = failures
         self.error = error
         self.starts = 0
@@ -74,12 +74,13 @@ async def test_a_part_that_runs_is_well(clock: ManualClock) -> None:
         (ValueError("bad page\nmore"), "ValueError: bad page"),
         (ExceptionGroup("unhandled", [OSError("disk gone")]), "OSError: disk gone"),
         (TimeoutError(), "TimeoutError"),
+        (asyncio.CancelledError(), "CancelledError"),
         (None, "ended by itself"),
     ],
-    ids=["error", "group", "no text", "return"],
+    ids=["error", "group", "no text", "cancelled by nobody", "return"],
 )
 async def test_a_part_that_fails_is_run_again_and_well_after_a_steady_time(
-    clock: ManualClock, error: Exception | None, why: str
+    clock: ManualClock, error: BaseException | None, why: str
 ) -> None:
     heard: Heard = []
     part = Part(1, error)
@@ -102,6 +103,12 @@ async def test_a_part_that_keeps_failing_says_so_and_logs_transitions_only(
     assert heard[-1] == (True, "")
     levels = [each.levelname for each in caplog.records]
     assert levels == ["ERROR", "CRITICAL", "WARNING"]
+
+
+async def test_cancelling_while_the_part_runs_passes_through(clock: ManualClock) -> None:
+    part = Part(0, None)
+    await supervise(part, clock, [], 0.01)  # cancels it
+    assert part.starts == 1
 
 
 async def test_cancelling_during_the_pause_passes_through(clock: ManualClock) -> None:
