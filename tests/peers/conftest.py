@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -91,22 +92,36 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
     running.stop()
 
 
-@pytest.fixture(
-    params=[
-        f"{peer} {wire}"
-        for peer in ("libmodbus", "modbus-serial", "pymodbus")
-        for wire in ("tcp", "serial", "gateway")
-    ]
-)
-async def wire(request: pytest.FixtureRequest, peers: Peers, tmp_path: Path) -> AsyncIterator[Wire]:
-    """Every peer over every wire."""
-    name, kind = str(request.param).split()
+PEERS = ("libmodbus", "modbus-serial", "pymodbus")
+
+
+@asynccontextmanager
+async def opened(peers: Peers, what: str, folder: Path) -> AsyncIterator[Wire]:
+    name, kind = what.split()
     program = peers.get(name, "tcp" if kind == "tcp" else "rtu")
     if kind == "tcp":
         way = direct(program)
     elif kind == "serial":
-        way = serial(program, tmp_path)
+        way = serial(program, folder)
     else:
         way = gateway(program)
     async with way as open_way:
         yield open_way
+
+
+@pytest.fixture(
+    params=[f"{peer} {kind}" for peer in PEERS for kind in ("tcp", "serial", "gateway")]
+)
+async def wire(request: pytest.FixtureRequest, peers: Peers, tmp_path: Path) -> AsyncIterator[Wire]:
+    """Every peer over every wire."""
+    async with opened(peers, str(request.param), tmp_path) as way:
+        yield way
+
+
+@pytest.fixture(params=[f"{peer} {kind}" for peer in PEERS for kind in ("tcp", "serial")])
+async def direct_wire(
+    request: pytest.FixtureRequest, peers: Peers, tmp_path: Path
+) -> AsyncIterator[Wire]:
+    """Every peer over every wire that other programs know too: none speaks RTU over TCP."""
+    async with opened(peers, str(request.param), tmp_path) as way:
+        yield way
