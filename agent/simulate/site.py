@@ -50,7 +50,7 @@ class RatedFaults(FaultPlan):
             ValueError: a rate, or their sum, is outside of 0 to 1.
         """
         super().__init__(rates, seed=seed)
-        if any(rate < 0 for rate in rates.values()) or sum(rates.values()) > 1:
+        if not all(rate >= 0 for rate in rates.values()) or sum(rates.values()) > 1:
             raise ValueError("rates are 0 to 1, and together no more than 1")
         self._rates = dict(sorted(rates.items()))
 
