@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
+from agent.config.faults import did_you_mean
 from agent.config.model_base import Id, LabelModel, Model, Pin, Port, Seconds, TelemetryModel, Text
 from agent.core.spec import OutputKind, PointKind
+from drivers.gpio.contacts import contact_profiles
 from drivers.gpio.spec import ContactForm, Pull
 from drivers.modbus.spec import Area, DataType, Order, PollClass
 
@@ -172,12 +175,38 @@ class DeviceModel(Model):
     quantities: tuple[QuantityModel, ...] = ()
 
 
+def _known_contact(name: str) -> str:
+    known = contact_profiles()
+    if name not in known:
+        raise PydanticCustomError(
+            "contact_profile",
+            "no kind of contact '{name}'{hint}",
+            {"name": name, "hint": did_you_mean(name, known)},
+        )
+    return name
+
+
+def _for_editors(schema: dict[str, Any]) -> None:
+    """Name the profiles, and ask for what a profile gives only where there is none."""
+    schema["properties"]["profile"]["anyOf"][0]["enum"] = sorted(contact_profiles())
+    given = ("kind", "contact")
+    schema["required"] = [each for each in schema["required"] if each not in given]
+    schema["anyOf"] = [{"required": ["profile"]}, {"required": list(given)}]
+
+
 class InputModel(Model):
     """A contact on a pin."""
+
+    model_config = ConfigDict(json_schema_extra=_for_editors)
 
     id: Id
     bus: Id
     pin: Pin = Field(description="BCM number, 2 to 27.")
+    profile: Annotated[Text, AfterValidator(_known_contact)] | None = Field(
+        default=None,
+        description="Kind of contact that comes with the agent: gives kind, contact, pull, debounce "
+        "and names where they are left out.",
+    )
     kind: Annotated[PointKind, Field(strict=False)]
     contact: Annotated[ContactForm, Field(strict=False)]
     pull: Annotated[Pull, Field(strict=False)] = Pull.UP
@@ -190,6 +219,27 @@ class InputModel(Model):
     label: LabelModel = LabelModel()
     telemetry: TelemetryModel | None = None
     fault: Literal["off"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, value: object) -> object:
+        """Put in what the profile gives and the site leaves out."""
+        name = value.get("profile") if isinstance(value, dict) else None
+        if not isinstance(value, dict) or name is None:
+            return value
+        contact = contact_profiles().get(name) if isinstance(name, str) else None
+        if contact is None:  # the profile is the fault, not what it would have given
+            return {"kind": PointKind.GENERIC, "contact": ContactForm.NORMALLY_CLOSED, **value}
+        label = value.get("label", {})
+        names = {"en": contact.label_en, "zh": contact.label_zh}
+        return {
+            "kind": contact.kind,
+            "contact": contact.contact,
+            "pull": contact.pull,
+            "debounce_ms": contact.debounce_ms,
+            **value,
+            "label": {**names, **label} if isinstance(label, dict) else label,
+        }
 
 
 class OutputModel(Model):

@@ -121,6 +121,8 @@ _ADDED = ("extra_forbidden", "invalid_key")
 def _smaller(path: KeyPath, *, is_missing: bool) -> KeyPath:
     """Return the part of a list's item to leave out for a fault at `path`; empty for all of it."""
     whole_key = path[:3]
+    if path[2:] == ("profile",):
+        return ()  # what it would have given is missing with it
     if is_missing:
         return whole_key if len(path) > 3 else ()
     return whole_key if isinstance(path[-1], int) else path
