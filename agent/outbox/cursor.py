@@ -33,8 +33,14 @@ class Track(Generic[R]):
     """
 
     def __init__(
-        self, queue: LaneQueue[R], read: ReadPage, decode: Callable[[dict[str, Any]], R]
+        self,
+        queue: LaneQueue[R],
+        read: ReadPage,
+        decode: Callable[[dict[str, Any]], R],
+        on_undecodable: Callable[[Lane, int, str, int], None],
     ) -> None:
+        """`on_undecodable` hears lane, number, stream and seq of a record that is passed over."""
+        self._on_undecodable = on_undecodable
         self._queue: LaneQueue[R] = queue
         self._read = read
         self._decode: Callable[[dict[str, Any]], R] = decode
@@ -158,6 +164,13 @@ class Track(Generic[R]):
                     found.append((number, self._decode(document)))
             except ValueError as error:
                 _log.error("record %d is passed over: %s", number, error)
+                stream, seq = document.get("stream"), document.get("seq")
+                self._on_undecodable(
+                    self._queue.lane,
+                    number,
+                    stream if isinstance(stream, str) else "",
+                    seq if isinstance(seq, int) else 0,
+                )
         return found
 
     def _hand_out(self, found: list[tuple[int, R]]) -> list[R]:

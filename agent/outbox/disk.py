@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,8 @@ class Disk:
         }
         self._positions = PositionFile(self._root, files)
         self._quarantine = Quarantine(self._root / "quarantine", files)
+        self._lock: int | None = None
+        self._openings: dict[Lane, Opening] = {}
 
     @property
     def root(self) -> Path:
@@ -102,9 +105,11 @@ class Disk:
         """Recover both lanes and the positions, and note the new streams.
 
         Raises:
-            OSError: the directory cannot be used; call again later.
+            OSError: the directory cannot be used, or another process uses it; call again later.
         """
         self.files.make_directory(self._root)
+        if self._lock is None:
+            self._lock = self.files.lock(self._root / "lock")
         found = {lane: log.recover() for lane, log in self._lanes.items()}
         stored = self._positions.load()
         damages = [each for recovery in found.values() for each in recovery.damages]
@@ -124,10 +129,11 @@ class Disk:
             else:
                 # an uplink never seen before begins with this run
                 positions[uplink] = {**bases, **stored.get(uplink, {})}
-        openings = {
-            lane: _opening(lane, streams[lane], bases[lane], recovery, stored)
-            for lane, recovery in found.items()
-        }
+        for lane, recovery in found.items():
+            if recovery.previous is None or recovery.previous.stream != streams[lane]:
+                self._openings[lane] = _opening(lane, streams[lane], bases[lane], recovery, stored)
+            # else this run is noted already, by an attempt before that failed later on
+        openings = dict(self._openings)
         replay = SegmentReader(self._root / Lane.EVENT.value, self.files).replay(
             self.segments(Lane.EVENT), self._snapshot_position()
         )
@@ -282,12 +288,20 @@ class Disk:
         for lane, last_seq in last_seqs.items():
             self._lanes[lane].finish(last_seq, wall_ms)
         self._positions.close()
+        self._unlock()
 
     def close(self) -> None:
         """Close what is open, without noting anything."""
         self._positions.close()
         for each in self._lanes.values():
             each.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        fd, self._lock = self._lock, None
+        if fd is not None:
+            with suppress(OSError):
+                self.files.close(fd)
 
     def _snapshot_position(self) -> LogPosition | None:
         snapshot = load_snapshot(self._root, self.files)

@@ -5,9 +5,17 @@ Only the outbox's own threads call these: each may hang for as long as the disk 
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import logging
 import os
 from contextlib import suppress
 from pathlib import Path
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+"""A file system that has none (fcntl(2)); two agents on it go unnoticed."""
+
+_log = logging.getLogger(__name__)
 
 
 class Files:
@@ -32,6 +40,29 @@ class Files:
         for each in reversed(missing):
             each.mkdir(mode=0o750, exist_ok=True)
             self.sync_directory(each.parent)
+
+    def lock(self, path: Path) -> int:
+        """Hold a lock file for this process and return its descriptor; the kernel lets go at its end.
+
+        Raises:
+            OSError: another process holds it (EBUSY), or it cannot be made.
+        """
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+                os.close(fd)
+                why = f"another process ({holder}) keeps its records here"
+                raise OSError(errno.EBUSY, why, str(path)) from None
+            if error.errno not in _NO_LOCKS:
+                os.close(fd)
+                raise
+            _log.warning("%s: no lock to be had: %s", path, error.strerror)
+        with suppress(OSError):  # a full disk has no room for it; the lock holds all the same
+            os.pwrite(fd, b"%-19d\n" % os.getpid(), 0)
+        return fd
 
     def names(self, directory: Path) -> tuple[str, ...]:
         """Return the names in a directory, sorted."""
@@ -59,6 +90,9 @@ class Files:
             OSError: nothing was changed, or the new name may not be durable yet.
         """
         aside = path.with_name(path.name + ".tmp")
+        for each in (aside, path):
+            if each.is_dir() and not each.is_symlink():
+                self._move_away(each)
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         try:
             try:
@@ -72,6 +106,15 @@ class Files:
                 self.unlink(aside)
             raise
         self.sync_directory(path.parent)
+
+    def _move_away(self, directory: Path) -> None:
+        """Give a directory that stands where a file of ours belongs another name; it is kept."""
+        for number in range(1, 1000):
+            other = directory.with_name(f"{directory.name}.foreign-{number}")
+            if not other.exists():
+                _log.error("%s: a directory where a file belongs, now %s", directory, other.name)
+                self.rename(directory, other)
+                return
 
     def pwrite(self, fd: int, data: bytes, offset: int) -> None:
         """Write all of `data` at `offset`."""

@@ -108,6 +108,7 @@ class Keeper:
         self._verified_s = 0.0
         self._suspects: set[tuple[Lane, int]] = set()
         self._aside: list[EventRecord | Batch] = []
+        self._passed_over: set[tuple[Lane, int]] = set()
         self._is_closing = False
         self._is_told = False
         self._is_finished = False
@@ -136,6 +137,25 @@ class Keeper:
     def note_offset(self, offset_ms: int) -> None:
         """Keep the clock offset of this boot."""
         self._offset_unsaved = offset_ms
+
+    def passed_over(self, lane: Lane, number: int, stream: str, seq: int) -> None:
+        """Tell of a stored record that no uplink can be handed, once however many meet it."""
+        if (lane, number) in self._passed_over:
+            return
+        self._passed_over.add((lane, number))
+        self._tell_damage(
+            (
+                Damage(
+                    lane=lane,
+                    file="",
+                    reason="undecodable",
+                    stream=stream,
+                    first_seq=seq,
+                    last_seq=seq,
+                    count=1,
+                ),
+            )
+        )
 
     def set_aside(self, record: EventRecord | Batch, reason: str) -> None:
         """Quarantine a record no broker takes, and tell of it."""
@@ -234,9 +254,10 @@ class Keeper:
                         self._retry_s = 0.0
         except TimeoutError:
             _log.error("the outbox could not be closed in %.1f s", deadline_s)
-        if self._job is None and not self._is_finished:
-            self._worker.submit(self._disk.close)
-        self._worker.stop()
+        finally:
+            if self._job is None and not self._is_finished:
+                self._worker.submit(self._disk.close)
+            self._worker.stop()
 
     def tick(self) -> None:
         """Look at the step under way, see to ages and bounds, and start the next step."""
@@ -295,8 +316,14 @@ class Keeper:
         except OSError as error:
             self.write_failures += 1
             self._retry_s = now_s + RETRY_S
-            self._set_fault(f"the disk cannot be written: {error.strerror or error}")
+            self._set_fault(f"the disk cannot be written: {_cause(error)}")
             return
+        except Exception as error:
+            # a bug: whoever restarts this is told, and meanwhile nothing waits for the disk
+            self.write_failures += 1
+            self._retry_s = now_s + RETRY_S
+            self._set_fault(f"the outbox failed at {job.name!r}: {type(error).__name__}: {error}")
+            raise
         if self.fault:
             _log.warning("outbox: the disk can be written again (was: %s)", self.fault)
             self.fault = ""
@@ -529,3 +556,9 @@ class Keeper:
 
     def _finished(self, _: object) -> None:
         self._is_finished = True
+
+
+def _cause(error: OSError) -> str:
+    """Return why, for people, with the file where it is known."""
+    why = error.strerror or str(error) or type(error).__name__
+    return f"{why}: {error.filename}" if error.filename else why

@@ -80,7 +80,7 @@ class Damage:
     lane: Lane
     file: str
     reason: str
-    """`unreadable`, `truncated`, `missing`, `refused`, `manifest` or `cursors`."""
+    """`unreadable`, `truncated`, `missing`, `undecodable`, `refused`, `manifest` or `cursors`."""
     stream: str = ""
     first_seq: int | None = None
     last_seq: int | None = None

@@ -6,6 +6,7 @@ with a thread of its own. Everything but that thread's work happens on the event
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -14,7 +15,7 @@ from tinydb import where
 from agent.core.effects import Event, EventKind
 from agent.core.memory import AlarmSnapshot
 from agent.outbox.contract import Cursor, EventTap
-from agent.outbox.cursor import Track, UplinkCursor
+from agent.outbox.cursor import READ_LIMIT_S, Track, UplinkCursor
 from agent.outbox.disk import Disk
 from agent.outbox.documents import batch_record, event_record
 from agent.outbox.events import EventLog
@@ -67,8 +68,8 @@ class Outbox:
         self._cursors = {
             uplink: UplinkCursor(
                 uplink,
-                Track(self._events.queue, self._read, event_record),
-                Track(self._telemetry.queue, self._read, batch_record),
+                Track(self._events.queue, self._read, event_record, self._passed_over),
+                Track(self._telemetry.queue, self._read, batch_record, self._passed_over),
                 boot=boot,
                 linger_s=spec.linger_s,
                 is_open=lambda: self._telemetry.is_open,
@@ -168,7 +169,7 @@ class Outbox:
         """Return up to `limit` newest events of the journal, newest first.
 
         Raises:
-            OSError: the disk cannot be read.
+            OSError: the disk cannot be read, or does not answer.
         """
         found = [
             record
@@ -180,7 +181,8 @@ class Outbox:
             segments = tuple(each for each in self._disk.segments(Lane.EVENT) if each.first < stop)
             condition = None if kind is None else where("kind") == kind.value
             search = partial(self._readers[Lane.EVENT].search, segments, condition, limit, stop)
-            found += (await self._reading.submit(search))[: limit - len(found)]
+            async with asyncio.timeout(READ_LIMIT_S):
+                found += (await self._reading.submit(search))[: limit - len(found)]
         return found
 
     async def run(self) -> None:
@@ -203,11 +205,19 @@ class Outbox:
         """Gaps are told before the records behind them go out."""
         self._keeper.tell_gaps()
 
+    def _passed_over(self, lane: Lane, number: int, stream: str, seq: int) -> None:
+        self._keeper.passed_over(lane, number, stream, seq)
+
     async def _read(self, lane: Lane, start: int, stop: int, most: int) -> Page:
-        segments = self._disk.segments(lane)
-        page = await self._reading.submit(
-            partial(self._readers[lane].read, segments, start, stop, most)
-        )
+        while True:
+            segments = self._disk.segments(lane)
+            page = await self._reading.submit(
+                partial(self._readers[lane].read, segments, start, stop, most)
+            )
+            listed = {each.number for each in self._disk.segments(lane)}
+            if page.gone <= listed:
+                break
+            # its records were written elsewhere meanwhile, or told as dropped: look anew
         if page.suspects:
             self._keeper.suspect(lane, page.suspects)
         return page

@@ -32,17 +32,19 @@ class PositionFile:
         self._fd: int | None = None
 
     def load(self) -> Positions | None:
-        """Return the newest positions that can be read, or None."""
+        """Return the newest positions that can be read, or None. May be called again."""
         try:
             data = self._files.read(self._path)
         except OSError:
             return None
         half = max(_BLOCK, len(data) // 2)
         found: Positions | None = None
+        newest = 0
         for part in (data[:half], data[half:]):
             decoded = _decode(part)
-            if decoded is not None and decoded[0] > self._generation:
-                self._generation, found = decoded
+            if decoded is not None and decoded[0] > newest:
+                newest, found = decoded
+        self._generation = max(self._generation, newest)
         return found
 
     def save(self, positions: Mapping[str, Mapping[Lane, int]]) -> None:

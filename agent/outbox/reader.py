@@ -45,6 +45,8 @@ class Page:
     """Where to go on."""
     suspects: tuple[int, ...]
     """Sealed segments in which damage was met."""
+    gone: frozenset[int]
+    """Segments whose file was not there."""
 
 
 class SegmentReader:
@@ -63,22 +65,29 @@ class SegmentReader:
         """
         documents: list[tuple[int, dict[str, Any]]] = []
         suspects: list[int] = []
+        gone: set[int] = set()
         for segment in segments:
             if segment.last < start or not segment.records:
                 continue
             if segment.first >= stop:
                 break
-            for line in self._lines(segment, suspects):
+            for line in self._lines(segment, suspects, gone):
                 if start <= line.number < stop and line.number <= segment.last:
-                    documents.append((line.number, line.document()))
+                    documents.append((line.number, _document(line)))
                     start = line.number + 1
                     if len(documents) >= most:
                         return Page(
                             documents=tuple(documents),
                             next_number=start,
                             suspects=tuple(suspects),
+                            gone=frozenset(gone),
                         )
-        return Page(documents=tuple(documents), next_number=stop, suspects=tuple(suspects))
+        return Page(
+            documents=tuple(documents),
+            next_number=stop,
+            suspects=tuple(suspects),
+            gone=frozenset(gone),
+        )
 
     def search(
         self, segments: Sequence[Segment], condition: QueryLike | None, limit: int, stop: int
@@ -96,7 +105,7 @@ class SegmentReader:
             for document in sorted(documents, key=lambda each: -each.doc_id):
                 is_wanted = document.doc_id <= segment.last and document.doc_id < stop
                 if is_wanted and len(found) < limit:
-                    found.append(event_record(dict(document)))
+                    found.extend(_events([dict(document)]))
         return found
 
     def replay(
@@ -136,7 +145,7 @@ class SegmentReader:
                     found.append(document)
         return _events(found)
 
-    def _lines(self, segment: Segment, suspects: list[int]) -> tuple[Line, ...]:
+    def _lines(self, segment: Segment, suspects: list[int], gone: set[int]) -> tuple[Line, ...]:
         cached = self._cache.get(segment.number)
         if cached is not None:
             self._cache.move_to_end(segment.number)
@@ -144,6 +153,7 @@ class SegmentReader:
         try:
             found = scan(self._files.read(self._directory / segment.name))
         except FileNotFoundError:
+            gone.add(segment.number)
             if segment.is_sealed:
                 suspects.append(segment.number)
             return ()
@@ -156,11 +166,18 @@ class SegmentReader:
         return found.lines
 
 
+def _document(line: Line) -> dict[str, Any]:
+    try:
+        return line.document()
+    except ValueError:
+        return {}  # no record can be made of it, and that is told
+
+
 def _events(newest_first: Sequence[dict[str, Any]]) -> tuple[EventRecord, ...]:
     records = []
     for document in reversed(newest_first):
         try:
             records.append(event_record(document))
         except ValueError as error:
-            _log.error("an alarm event is passed over: %s", error)
+            _log.error("a stored event is passed over: %s", error)
     return tuple(records)

@@ -1,4 +1,7 @@
-"""An outbox in memory with the promises of agent/outbox/contract.py; tests/outbox proves the real one."""
+"""An outbox in memory with the promises of agent/outbox/contract.py.
+
+tests/outbox/test_cursor_contract.py holds it to what the real one does.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ class FakeCursor:
         self.acked: list[Key] = []
         self.rewinds = 0
         self._given: set[Key] = set()
+        self._done: set[Key] = set()
+        """Done, but younger than something that is not: handed out again after a rewind."""
         self._there = asyncio.Event()
 
     def put(self, *records: Batch | EventRecord) -> None:
@@ -60,8 +65,11 @@ class FakeCursor:
         held: dict[Key, Batch] | dict[Key, EventRecord]
         held = self.batches if isinstance(record, Batch) else self.events
         assert key in held, f"{key} is done twice"
-        del held[key]
-        self._given.discard(key)
+        assert key not in self._done, f"{key} is done twice"
+        self._done.add(key)
+        while (oldest := next(iter(held), None)) in self._done:
+            assert oldest is not None
+            del held[oldest]
         self.acked.append(key)
 
     def set_aside(self, record: Batch | EventRecord, reason: str) -> None:
@@ -72,6 +80,7 @@ class FakeCursor:
     def rewind(self) -> None:
         self.rewinds += 1
         self._given.clear()
+        self._done.clear()
         self._there.set()
 
     def unsent(self) -> int:
