@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from drivers.modbus.plan import plan_reads
 from drivers.modbus.spec import (
     Area,
@@ -30,8 +28,23 @@ from tests.peers.memory import (
     table,
 )
 
-REGISTER_AREAS = (Area.HOLDING, Area.INPUT)
 BIT_AREAS = (Area.COIL, Area.DISCRETE)
+
+
+SIZE = {Area.COIL: BITS, Area.DISCRETE: BITS, Area.HOLDING: REGISTERS, Area.INPUT: REGISTERS}
+
+
+def quantity(area: Area, at: int) -> QuantitySpec:
+    """Return the register or bit `at` places behind the first of an area."""
+    type_ = DataType.BOOL if area in BIT_AREAS else DataType.U16
+    return QuantitySpec(name=f"{area}{at}", area=area, address=FIRST + at, type=type_)
+
+
+def one(area: Area, at: int) -> Known:
+    """Return the same with what it holds."""
+    held = table(area)[at]
+    value = bool(held) if area in BIT_AREAS else held
+    return Known(quantity=quantity(area, at), value=value, words=(held,))
 
 
 def everything() -> tuple[Known, ...]:
@@ -86,26 +99,9 @@ async def test_every_area_and_every_type_is_read_true(wire: Wire) -> None:
 
 
 async def test_blocks_span_gaps_and_may_be_as_long_as_the_protocol_allows(wire: Wire) -> None:
-    registers = table(Area.HOLDING)
-    inputs = table(Area.DISCRETE)
-    wanted = tuple(
-        Known(
-            quantity=QuantitySpec(
-                name=f"r{at}", area=Area.HOLDING, address=FIRST + at, type=DataType.U16
-            ),
-            value=registers[at],
-            words=(registers[at],),
-        )
-        for at in (0, 9, 18, 60, 61, 70, 124, REGISTERS - 1)
-    ) + tuple(
-        Known(
-            quantity=QuantitySpec(
-                name=f"b{at}", area=Area.DISCRETE, address=FIRST + at, type=DataType.BOOL
-            ),
-            value=bool(inputs[at]),
-            words=(inputs[at],),
-        )
-        for at in (0, 900, 1999, BITS - 1)
+    wanted = (
+        *(one(Area.HOLDING, at) for at in (0, 9, 18, 60, 61, 70, 124, REGISTERS - 1)),
+        *(one(Area.DISCRETE, at) for at in (0, 900, 1999, BITS - 1)),
     )
     quantities = tuple(each.quantity for each in wanted)
     plan = plan_reads(quantities, max_gap=124)
@@ -118,40 +114,25 @@ async def test_blocks_span_gaps_and_may_be_as_long_as_the_protocol_allows(wire: 
     assert not wrong(heard, *wanted)
 
 
-@pytest.mark.parametrize("area", Area)
-async def test_an_illegal_address_costs_only_its_own_quantity(wire: Wire, area: Area) -> None:
-    is_bit = area in BIT_AREAS
-    size = BITS if is_bit else REGISTERS
-    type_ = DataType.BOOL if is_bit else DataType.U16
-    held = table(area)
-    there = tuple(
-        Known(
-            quantity=QuantitySpec(name=f"q{at}", area=area, address=FIRST + at, type=type_),
-            value=bool(held[at]) if is_bit else held[at],
-            words=(held[at],),
-        )
-        for at in (0, 3, size - 4, size - 1)
-    )
+async def test_an_illegal_address_costs_only_its_own_quantity(wire: Wire) -> None:
+    there = tuple(one(area, at) for area in Area for at in (0, 3, SIZE[area] - 4, SIZE[area] - 1))
     absent = tuple(
-        QuantitySpec(name=name, area=area, address=address, type=type_)
-        for name, address in (("before", FIRST - 2), ("behind", FIRST + size + 1))
-    )
+        quantity(area, at) for area in Area for at in (-2, SIZE[area] + 1)
+    )  # fmt: skip
+    points = {f"d{UNIT}.{each.name}" for each in absent}
     heard = Heard()
-    one = device((*absent, *(each.quantity for each in there)))
-    async with running(bus(wire, one), heard):
+    asked = device((*absent, *(each.quantity for each in there)))
+    async with running(bus(wire, asked), heard):
         await heard.until(
             lambda: (
                 is_right(heard, *there)
-                and heard.reason(f"d{UNIT}.before") == "exception 2"
-                and heard.reason(f"d{UNIT}.behind") == "exception 2"
+                and all(heard.reason(each) == "exception 2" for each in points)
             ),
             within_s=10,
         )
         assert heard.value(f"d{UNIT}.online") is True
     assert not wrong(heard, *there)
-    assert not any(
-        each.is_known for name in ("before", "behind") for each in heard.of(f"d{UNIT}.{name}")
-    )
+    assert not any(each.is_known for each in heard.readings if each.point in points)
 
 
 async def test_a_coil_is_written_read_back_and_its_neighbours_stay(wire: Wire) -> None:
