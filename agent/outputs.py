@@ -116,11 +116,11 @@ class Outputs:
         """Leave every output in its stop state (as it is with `holds_all`) and take no more wishes.
 
         Returns the outputs that could not be brought there within `deadline_s` seconds. May be
-        called while `run` is still going or after it.
+        called while `run` is still going or after it, and again without `holds_all`.
         """
         for worker in self._workers.values():
             worker.is_released = True
-            worker.must_hold |= holds_all
+            worker.must_hold = holds_all
         try:
             async with asyncio.timeout(deadline_s), asyncio.TaskGroup() as tasks:
                 for output, worker in self._workers.items():

@@ -200,6 +200,10 @@ async def run_agent(
             task.cancel()
         await bounded_stop("outbox", outbox.close(OUTBOX_STOP_S), OUTBOX_STOP_S + 0.2)
         writing.cancel()
+        if is_handed_over and not is_changeover():  # asked to end for good meanwhile
+            notifier.stopping()
+            releasing = parts.outputs.release(OUTPUTS_STOP_S)
+            await bounded_stop("outputs", releasing, OUTPUTS_STOP_S + 0.2)
     _log.info("stopped")
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.effects import Command, CommandName, EventKind
+from agent.app.wiring import wire
+from agent.core.effects import Command, CommandName, EventKind, SetOutput
 from agent.core.engine import Engine
 from agent.core.memory import AlarmSnapshot
 from agent.outbox.outbox import Outbox
+from drivers.clock import SystemClock
 from drivers.errors import PortUnavailable
 from drivers.gpio.pins import MockPins, Pins
 from tests.app.room import CUT_OFF, HEAT, SIREN, SMOKE, Run, at_rest, running, site_in
@@ -270,6 +272,41 @@ async def test_at_a_changeover_a_sounding_siren_holds_and_systemd_hears_of_no_en
         await run.until(lambda: run.pins.level(SIREN))
     assert run.pins.level(SIREN)
     assert run.told.words == ["ready"]
+
+
+async def test_a_wish_to_end_during_a_changeover_silences_the_siren_after_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(site_in(tmp_path), is_changeover=True)
+    close = Outbox.close
+
+    async def close_noted(self: Outbox, deadline_s: float) -> None:
+        assert run.pins.level(SIREN)
+        run.is_changeover = False
+        await close(self, deadline_s)
+
+    monkeypatch.setattr(Outbox, "close", close_noted)
+    async with running(run):
+        run.pins.drive(SMOKE, False)
+        await run.until(lambda: run.pins.level(SIREN))
+    assert not run.pins.level(SIREN)
+    assert run.told.words == ["ready", "stopping"]
+
+
+async def test_no_output_can_beat_for_another_part_of_the_watchdogs_conjunction(
+    tmp_path: Path,
+) -> None:
+    site = site_in(tmp_path, ("{id: siren,", "{id: loop,"), ("outputs: [siren]", "outputs: [loop]"))
+    pins = at_rest()
+    parts = wire(site, clock=SystemClock(), boot="b", open_chip=lambda _: pins.open)
+    parts.progress.register("loop", 0.02)
+    async with asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(parts.outputs.run(), name="outputs")
+        await asyncio.sleep(0.05)
+        parts.outputs.set(SetOutput(output="loop", is_active=True, cause="smoke"))
+        await asyncio.sleep(0.005)
+        assert [each.part for each in parts.progress.verdict()] == ["loop"]
+        working.cancel()
 
 
 async def test_a_command_that_comes_while_stopping_is_not_carried_out(tmp_path: Path) -> None:
