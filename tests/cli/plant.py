@@ -16,6 +16,8 @@ from drivers.modbus.spec import Area
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 30.0
+NO_FOLDER = "/nonexistent"
+"""Where no agent has its socket."""
 
 TEMPERATURE, HUMIDITY = 0x00EB, 0x01C8  # 23.5 degC, 45.6 %RH
 
@@ -80,10 +82,15 @@ async def plantroom(*words: str, env: dict[str, str] | None = None) -> Said:
     return Said(process.returncode, out.decode(), err.decode())
 
 
-def invoke(*words: str) -> Said:
-    """Run a command that opens no port, in this process."""
-    done = CliRunner().invoke(app, list(words))
+def invoke(*words: str, env: dict[str, str] | None = None) -> Said:
+    """Run the command's function in this process: no start of a second interpreter to wait for."""
+    done = CliRunner().invoke(app, list(words), env={"PLANTROOM_RUN": NO_FOLDER, **(env or {})})
     return Said(done.exit_code, done.stdout, done.stderr)
+
+
+async def aside(*words: str, env: dict[str, str] | None = None) -> Said:
+    """Do the same in a thread, beside simulated devices on this loop."""
+    return await asyncio.to_thread(invoke, *words, env=env)
 
 
 async def start(*words: str, env: dict[str, str] | None = None) -> asyncio.subprocess.Process:
@@ -94,7 +101,7 @@ async def start(*words: str, env: dict[str, str] | None = None) -> asyncio.subpr
         "agent",
         *words,
         cwd=ROOT,
-        env={**os.environ, "PLANTROOM_RUN": "/nonexistent", "NO_COLOR": "1", **(env or {})},
+        env={**os.environ, "PLANTROOM_RUN": NO_FOLDER, "NO_COLOR": "1", **(env or {})},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

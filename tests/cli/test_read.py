@@ -28,7 +28,7 @@ from drivers.clock import SystemClock
 from drivers.gpio.pins import MockPins, Pins
 from drivers.gpio.spec import ContactForm, GpioBusSpec, InputSpec, LineSpec
 from drivers.reading import Quality
-from tests.cli.plant import SITE, air, plantroom, relays, tank
+from tests.cli.plant import SITE, air, aside, plantroom, relays, tank
 from tests.process.box import run_box
 
 SETS = Iterable[str]
@@ -84,7 +84,7 @@ async def test_every_point_is_read_raw_and_scaled(path: Path) -> None:
 
 async def test_people_get_a_table_that_is_not_cut_off(path: Path) -> None:
     async with plant([air(), tank()], [relays()]) as (_, _, sets):
-        said = await plantroom(*words(path, sets))
+        said = await aside(*words(path, sets))
     assert said.code == 0
     lines = [line.split() for line in said.out.splitlines()]
     assert lines[0] == ["point", "raw", "value", "unit", "quality", "ms"]
@@ -95,7 +95,7 @@ async def test_people_get_a_table_that_is_not_cut_off(path: Path) -> None:
 
 async def test_one_device_alone(path: Path) -> None:
     async with plant([air(), tank()]) as (tcp, line, sets):
-        said = await plantroom(*words(path, sets, "--device", "air", "--json"))
+        said = await aside(*words(path, sets, "--device", "air", "--json"))
         assert (tcp.station.requests, line.station.requests) == (1, 0)
     assert said.code == 0
     names = [each["point"] for each in json.loads(said.out)["points"]]
@@ -103,7 +103,7 @@ async def test_one_device_alone(path: Path) -> None:
 
 
 async def test_a_device_that_is_not_in_the_file_is_named_with_the_nearest(path: Path) -> None:
-    said = await plantroom(*words(path, [], "--device", "tnak"))
+    said = await aside(*words(path, [], "--device", "tnak"))
     assert said.code == 2
     assert "did you mean 'tank'" in said.err
 
@@ -124,7 +124,7 @@ async def test_silence_of_one_device_costs_only_its_points_and_exits_4(path: Pat
 async def test_a_port_that_is_not_there_is_told_once_in_words(path: Path, tmp_path: Path) -> None:
     async with plant([air(), tank()]) as (_, _, sets):
         missing = [sets[0], f"buses.rs485.port={tmp_path / 'gone'}"]
-        said = await plantroom(*words(path, missing))
+        said = await aside(*words(path, missing))
     assert said.code == 4
     assert said.err.count("bus rs485:") == 1
     assert "12 points: 4 usable, 0 bad, 8 without an answer" in said.err
@@ -133,7 +133,7 @@ async def test_a_port_that_is_not_there_is_told_once_in_words(path: Path, tmp_pa
 @pytest.mark.parametrize(("level", "reason"), [(0xFFFF, "sentinel"), (40_000, "range")])
 async def test_a_device_that_answers_nonsense_exits_1(path: Path, level: int, reason: str) -> None:
     async with plant([air(), tank(level)], [relays()]) as (_, _, sets):
-        said = await plantroom(*words(path, sets, "--device", "tank", "--json"))
+        said = await aside(*words(path, sets, "--device", "tank", "--json"))
     assert said.code == 1
     point = json.loads(said.out)["points"][0]
     assert (point["value"], point["reason"], point["raw"]) == (None, reason, f"{level:04x}")
@@ -215,14 +215,14 @@ async def test_an_agent_that_does_not_answer_is_no_reason_to_go_on(path: Path) -
     server = await asyncio.start_unix_server(hang, folder / "plantroom.sock")
     async with server:
         env = {"PLANTROOM_RUN": str(folder)}
-        said = await plantroom("read", "--config", str(path), env=env)
+        said = await aside("read", "--config", str(path), env=env)
     assert said.code == 4
     assert "does not answer you" in said.err
 
 
 async def test_a_faulty_site_file_exits_78_with_every_fault(path: Path) -> None:
     path.write_text(SITE.replace("unit: 2", "unit: 0").replace("xy-md02", "xy"), "utf-8")
-    said = await plantroom("read", "--config", str(path))
+    said = await aside("read", "--config", str(path))
     assert said.code == 78
     assert said.err.count(f"{path}:") == 2
 
@@ -232,7 +232,7 @@ async def test_passwords_of_uplinks_are_not_needed(path: Path) -> None:
         SITE + "uplinks: [{id: a, host: b, username: u, password: {env: NOT_SET}}]\n", "utf-8"
     )
     async with plant([air()]) as (_, _, sets):
-        said = await plantroom(*words(path, sets, "--device", "air"))
+        said = await aside(*words(path, sets, "--device", "air"))
     assert said.code == 0, said.err
 
 

@@ -29,7 +29,7 @@ from drivers.clock import SystemClock
 from drivers.modbus.plan import Request
 from drivers.modbus.profiles import list_profiles, load_profile
 from drivers.modbus.spec import Area, SerialPort, TcpPort
-from tests.cli.plant import ROOT, SITE, air, invoke, plantroom, relays, tank
+from tests.cli.plant import ROOT, SITE, air, aside, invoke, plantroom, relays, tank
 
 PROFILES = [load_profile(name) for name in list_profiles()]
 
@@ -94,7 +94,7 @@ async def test_a_line_is_scanned_and_the_block_passes_check(tmp_path: Path) -> N
     assert "4 answer: 1, 2, 3, 9" in said.err
     assert "\x1b" not in said.err  # no progress bar outside of a terminal
     path.write_text(path.read_text("utf-8") + said.out, "utf-8")
-    check = await plantroom("check", str(path))
+    check = await aside("check", str(path))
     assert check.code == 0, check.err
     (bus,) = load_site(path).modbus_buses
     shown = [(each.id, each.unit, [q.name for q in each.quantities]) for each in bus.devices]
@@ -122,7 +122,7 @@ async def test_a_host_is_scanned_without_a_site_file(tmp_path: Path) -> None:
     }
     path = tmp_path / "site.yaml"
     path.write_text(f"version: 1\nsite: a\nbox: b\n{body['yaml']}", "utf-8")
-    assert (await plantroom("check", str(path))).code == 0
+    assert (await aside("check", str(path))).code == 0
 
 
 async def test_devices_of_the_site_file_are_not_offered_again(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ async def test_devices_of_the_site_file_are_not_offered_again(tmp_path: Path) ->
     path.write_text(SITE, "utf-8")
     async with TcpSlave([air(1), air(5)], ledger()) as tcp:
         options = ("--set", f"buses.meters.port={tcp.port}", "--ids", "1-6", "--timeout-ms", "30")
-        said = await plantroom("scan", "meters", "--config", str(path), *options)
+        said = await aside("scan", "meters", "--config", str(path), *options)
     assert said.code == 0
     assert "# unit 1 is 'air' already" in said.out
     assert said.out.count("- id:") == 1
@@ -140,7 +140,7 @@ async def test_devices_of_the_site_file_are_not_offered_again(tmp_path: Path) ->
 async def test_every_speed_asked_for_is_tried() -> None:
     async with RtuLine([air(1)], ledger()) as line:
         options = ("--ids", "1,2", "--bauds", "4800,9600", "--timeout-ms", "20", "--json")
-        said = await plantroom("scan", "--port", line.path, *options)
+        said = await aside("scan", "--port", line.path, *options)
     ports = [each["port"] for each in json.loads(said.out)["passes"]]
     assert ports == [f"{line.path} 4800 8N1", f"{line.path} 9600 8N1"]
 
@@ -177,7 +177,7 @@ async def test_a_line_the_agent_owns_is_not_scanned() -> None:
     tty.setraw(slave)
     fcntl.flock(slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
-        said = await plantroom("scan", "--port", os.ttyname(slave), "--ids", "1")
+        said = await aside("scan", "--port", os.ttyname(slave), "--ids", "1")
     finally:
         os.close(slave)
         os.close(master)
@@ -188,7 +188,7 @@ async def test_a_line_the_agent_owns_is_not_scanned() -> None:
 
 async def test_nobody_there_exits_4() -> None:
     async with RtuLine([], ledger()) as line:
-        said = await plantroom("scan", "--port", line.path, "--ids", "1-3", "--timeout-ms", "10")
+        said = await aside("scan", "--port", line.path, "--ids", "1-3", "--timeout-ms", "10")
     assert said.code == 4
     assert "nobody answers" in said.err
 

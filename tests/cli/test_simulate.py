@@ -15,7 +15,7 @@ import pytest
 
 from agent.cli.simulate import read_rates
 from agent.simulate.faults import FaultKind
-from tests.cli.plant import SITE, invoke, plantroom, start
+from tests.cli.plant import SITE, aside, invoke, start
 
 CONTACTS = """\
 inputs:
@@ -119,8 +119,8 @@ async def test_libmodbus_and_read_find_the_site_on_tcp_and_on_the_pty(
         assert "[1]: \t1" in await mbpoll(program, *serial, pty)
 
         read = ("read", "--config", str(path), *running.sets, "--json")
-        meters = await plantroom(*read, "--bus", "meters")
-        line = await plantroom(*read, "--bus", "rs485")
+        meters = await aside(*read, "--bus", "meters")
+        line = await aside(*read, "--bus", "rs485")
         last = await running.end()
     assert (meters.code, line.code) == (0, 0), meters.err + line.err
     points = {each["point"]: each for each in json.loads(meters.out)["points"]}
@@ -140,7 +140,7 @@ async def test_faults_are_played_and_no_wrong_value_is_good(path: Path) -> None:
         read = ("read", "--config", str(path), *running.sets, "--bus", "meters", "--json")
         codes = set()
         for _ in range(4):
-            said = await plantroom(*read)
+            said = await aside(*read)
             codes.add(said.code)
             for each in json.loads(said.out)["points"]:
                 if each["quality"] == "good" and each["point"] == "air.temperature":
