@@ -25,8 +25,8 @@ UNITS, REGISTERS = 20, 100
 RULES_PER_UNIT = 10
 """One reading in ten is looked at by a rule of the site, besides the fault rule of every point."""
 SETTLE_S = 3.0
-QUIET_S, TAIL_S = 3.0, 40.0
-"""Afterwards the units fall silent, and what is kept may come in until nothing has for 3 s."""
+QUIET_S, TAIL_S = 8.0, 60.0
+"""Afterwards the units fall silent, and what is kept may come in until nothing has for 8 s."""
 
 HEAD = (
     "offered /s", "taken from the units /s", "delivered /s", "caught up after s", "lost", "wrong", "CPU %",
