@@ -13,7 +13,6 @@ if TYPE_CHECKING:  # loaded by the command itself, so that others start faster
     from agent.config.bus_load import Assumptions, BusLoad, PlannedRead
     from agent.config.faults import ConfigFault
     from agent.config.forecast import Forecast
-    from agent.config.lateness import FirePoint
     from agent.config.load import LoadedSite
     from agent.config.volume import Count, Volume
     from drivers.modbus.spec import SerialPort
@@ -48,7 +47,7 @@ SilentOption = Annotated[
 LARGEST = 5
 """Points listed as those that make most of the volume."""
 
-_FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 """Modbus Application Protocol 1.1b3, section 6."""
 
 
@@ -79,9 +78,6 @@ def foresee(
     return foreseen, warnings_of(foreseen, parse(read_bytes(file), str(file)))
 
 
-# -- for people ------------------------------------------------------------------------------------
-
-
 def print_plan(foreseen: Forecast) -> None:
     """Print the plan."""
     for bus in foreseen.buses:
@@ -98,7 +94,7 @@ def _print_bus(bus: BusLoad, assumptions: Assumptions) -> None:
         (
             each.device,
             str(each.unit),
-            f"{_FUNCTIONS[each.request.area]:02} {each.request.area} {_span(each)}",
+            f"{FUNCTIONS[each.request.area]:02} {each.request.area} {_span(each)}",
             each.poll_class.value,
             f"{each.period_s:g} s",
             f"{each.time_s * 1000:.1f} ms",
@@ -234,101 +230,3 @@ def _print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         typer.echo(f"  {'  '.join(cells)}".rstrip())
-
-
-# -- for programs ----------------------------------------------------------------------------------
-
-
-def plan_json(foreseen: Forecast) -> dict[str, object]:
-    """Return the plan for programs: shares from 0 to 1, seconds, bytes a day; null is without limit."""
-    return {
-        "assumed": {
-            "turnaround_s": foreseen.assumptions.turnaround_s,
-            "tcp_answer_s": foreseen.assumptions.tcp_answer_s,
-            "silent_devices": foreseen.assumptions.silent_devices,
-        },
-        "buses": [_bus_json(each) for each in foreseen.buses],
-        "fire_points": [_fire_json(each) for each in foreseen.fire_points],
-        "telemetry": _volume_json(foreseen.volume),
-    }
-
-
-def _bus_json(bus: BusLoad) -> dict[str, object]:
-    return {
-        "id": bus.id,
-        "kind": bus.kind,
-        "baud": None if bus.line is None else bus.line.baud,
-        "is_line_assumed": bus.line is not None and not bus.line.path,
-        "load": bus.load,
-        "worst_load": bus.worst_load,
-        "silence_cost_s": bus.silence_cost_s,
-        "reads": [
-            {
-                "device": each.device,
-                "unit": each.unit,
-                "function": _FUNCTIONS[each.request.area],
-                "area": each.request.area.value,
-                "address": each.request.address,
-                "count": each.request.count,
-                "class": each.poll_class.value,
-                "period_s": each.period_s,
-                "time_s": each.time_s,
-                "share": each.share,
-                "points": list(each.points),
-            }
-            for each in bus.reads
-        ],
-    }
-
-
-def _fire_json(each: FirePoint) -> dict[str, object]:
-    return {
-        "point": each.point,
-        "bus": each.bus,
-        "rules": list(each.rules),
-        "on_delay_s": each.on_delay_s,
-        "period_s": each.period_s,
-        "all_alive_s": _finite(each.all_alive_s),
-        "worst_s": _finite(each.worst_s),
-        "tolerated": each.tolerated,
-        "is_in_time": each.is_in_time,
-    }
-
-
-def _volume_json(volume: Volume) -> dict[str, object]:
-    return {
-        "readings": _count_json(volume.readings),
-        "uplinks": [
-            {
-                "id": each.uplink,
-                "telemetry_bytes": _count_json(each.telemetry),
-                "state_bytes": _count_json(each.states),
-                "link_bytes": _count_json(each.link),
-            }
-            for each in volume.uplinks
-        ],
-        "disk_bytes": _count_json(volume.disk),
-        "room_bytes": volume.room_bytes,
-        "days": _count_json(volume.days),
-        "points": [
-            {
-                "point": each.point,
-                "mode": each.mode.value,
-                "readings": _count_json(each.readings),
-                "bytes": each.wire_bytes,
-            }
-            for each in volume.points
-        ],
-    }
-
-
-def _count_json(count: Count) -> dict[str, float | None]:
-    return {
-        "least": _finite(count.least),
-        "guess": _finite(count.guess),
-        "most": _finite(count.most),
-    }
-
-
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None

@@ -49,7 +49,8 @@ def check(
 ) -> None:
     """Check a site file; exit 1 when it has faults."""
     from agent.cli.overrides import NotAnOverride, read_overrides
-    from agent.cli.plan import assume, foresee, plan_json, print_plan
+    from agent.cli.plan import assume, foresee, print_plan
+    from agent.cli.plan_json import plan_json
     from agent.config.faults import ConfigError
     from agent.config.load import load_site
 

@@ -32,7 +32,7 @@ class Forecast:
 def forecast(site: LoadedSite, assumptions: Assumptions | None = None) -> Forecast:
     """Return what a site will ask of its buses, uplinks and disk."""
     assumptions = assumptions or Assumptions()
-    watched = watched_points(site.spec.rules)
+    watched = watched_points(site.spec)
     fire_points = [each for pins in site.gpio_buses for each in contact_points(pins, watched)]
     buses: list[BusLoad] = []
     for spec in site.modbus_buses:

@@ -18,7 +18,7 @@ from agent.config.bus_load import (
     transaction_s,
 )
 from agent.core.conditions import points_of
-from agent.core.spec import AlarmClass, RuleSpec
+from agent.core.spec import AlarmClass, RuleSpec, SiteSpec
 from drivers.gpio.spec import GpioBusSpec
 from drivers.modbus.plan import Request
 from drivers.modbus.schedule import PATIENCE
@@ -60,12 +60,19 @@ class FirePoint:
         return self.worst_s <= DEADLINE_S
 
 
-def watched_points(rules: Sequence[RuleSpec]) -> Watched:
-    """Return the fire and gas rules by the points they watch."""
+def watched_points(site: SiteSpec) -> Watched:
+    """Return the fire and gas rules by the points they watch, be it by what is derived of them."""
+    sources = {each.point: each.sources for each in site.derived}
     found: dict[str, list[RuleSpec]] = {}
-    for rule in rules:
+    for rule in site.rules:
         if rule.alarm_class in (AlarmClass.FIRE, AlarmClass.GAS):
-            for point in points_of(rule.condition):
+            watched = dict.fromkeys(points_of(rule.condition))
+            todo = list(watched)
+            while todo:
+                new = [each for each in sources.get(todo.pop(), ()) if each not in watched]
+                watched.update(dict.fromkeys(new))
+                todo += new
+            for point in watched:
                 found.setdefault(point, []).append(rule)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from agent.config.load import LoadedSite
+from agent.core.spec import PointSpec
 from agent.outbox.documents import batch_document
 from agent.outbox.lines import encode_line
 from agent.outbox.records import Batch
@@ -34,7 +35,7 @@ def samples_of(site: LoadedSite) -> dict[str, Reading]:
     return {
         each.id: Reading(
             point=each.id,
-            value=_value(quantities.get(each.id)),
+            value=_value(quantities[each.id]) if each.id in quantities else _own(each),
             quality=Quality.GOOD,
             unit=each.unit,
             at=_AT,
@@ -43,9 +44,13 @@ def samples_of(site: LoadedSite) -> dict[str, Reading]:
     }
 
 
-def _value(quantity: QuantitySpec | None) -> Value:
-    """Return a value of usual length; what is no quantity of a device is a contact."""
-    if quantity is None or quantity.type is DataType.BOOL:
+def _own(spec: PointSpec) -> Value:
+    """Return a value of a point no device has: a contact, or a number calculated of others."""
+    return True if spec.is_contact else _LONG_FLOAT
+
+
+def _value(quantity: QuantitySpec) -> Value:
+    if quantity.type is DataType.BOOL:
         return True
     if quantity.enum:
         return max(quantity.enum.values(), key=lambda each: len(str(each)))

@@ -9,10 +9,11 @@ changes nobody knows before, so that part is a guess by the kind of the point. B
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from agent.config.bus_load import BusLoad
 from agent.config.load import LoadedSite
+from agent.config.occasions import DAY_S, Occasion, occasions
 from agent.config.sizes import (
     heartbeat_bytes,
     line_bytes,
@@ -25,10 +26,7 @@ from agent.core.telemetry import STATE_INTERVAL_S
 from agent.outbox.spec import OutboxSpec
 from agent.uplink.spec import Protocol, UplinkSpec
 from agent.uplink.topics import TopicFault, Topics
-from drivers.base import online_point
 from drivers.reading import Reading
-
-DAY_S = 86_400.0
 
 CONTACT_CHANGES = 20.0
 """Guess: changes a day of a contact or a word."""
@@ -44,11 +42,6 @@ CALM_CHANGES: Mapping[PointKind, float] = {
 }
 """Guess: the part of the readings of a slow quantity, in whole steps and without deadband, that differ
 from the one before. Everything else without deadband is taken to differ every time."""
-
-ONLINE_READINGS = DAY_S / 4.0
-"""Readings a day of an `.online` point (drivers.modbus.bus tells them every 4 s)."""
-HEALTH_READINGS = DAY_S / 5.0
-"""The same of an output's `.health` point (agent.outputs); the box's own parts tell changes only."""
 
 HEARTBEATS = DAY_S / 60.0
 """Status messages a day (design section 8)."""
@@ -92,6 +85,9 @@ class Count:
             least=min(self.least, most), guess=min(self.guess, most), most=min(self.most, most)
         )
 
+
+Samples = Mapping[str, Reading]
+"""A reading of usual length of every point."""
 
 NOTHING = Count(least=0, guess=0, most=0)
 
@@ -152,11 +148,9 @@ class Volume:
 
 @dataclass(slots=True)
 class _Group:
-    """Points that are read together, and so leave in one batch."""
+    """Points that are told together, and so leave in one batch."""
 
-    beats: float
-    """Times a day."""
-    points: list[PointVolume] = field(default_factory=list)
+    points: list[PointVolume]
 
     def batches(self) -> Count:
         """Return how many batches a day leave: longest silences end together, changes come alone."""
@@ -168,8 +162,8 @@ class _Group:
 
 def site_volume(site: LoadedSite, buses: Sequence[BusLoad]) -> Volume:
     """Return the telemetry of a site whose buses carry these reads."""
-    readings_of = samples_of(site)
-    groups = tuple(_groups(site, buses, readings_of))
+    samples = samples_of(site)
+    groups = tuple(_groups(occasions(site, buses), site, samples))
     points = tuple(point for group in groups for point in group.points)
     readings = sum((each.readings for each in points), NOTHING)
     batches = sum((each.batches() for each in groups), NOTHING)
@@ -177,8 +171,8 @@ def site_volume(site: LoadedSite, buses: Sequence[BusLoad]) -> Volume:
     return Volume(
         points=points,
         readings=readings,
-        uplinks=tuple(_uplink(each, site, points, batches, readings_of) for each in site.uplinks),
-        disk=_disk(spec, points, readings, batches, readings_of),
+        uplinks=tuple(_uplink(each, site, points, batches, samples) for each in site.uplinks),
+        disk=_disk(spec, points, readings, batches, samples),
         room_bytes=int(spec.max_bytes * (1 - spec.event_share - FREE_SHARE)),
     )
 
@@ -186,38 +180,19 @@ def site_volume(site: LoadedSite, buses: Sequence[BusLoad]) -> Volume:
 # -- readings ---------------------------------------------------------------------------------------
 
 
-def _groups(
-    site: LoadedSite, buses: Sequence[BusLoad], samples: Mapping[str, Reading]
-) -> Iterator[_Group]:
-    """Yield what is read together: each Modbus read, each chip, the online points of each bus."""
+def _groups(told: Sequence[Occasion], site: LoadedSite, samples: Samples) -> Iterator[_Group]:
+    """Yield what leaves together; a point told on several occasions belongs to the first."""
     specs = {each.id: each for each in site.spec.points}
-    offered: dict[str, float] = {}
-    for bus in buses:
-        for read in bus.reads:
-            for point in read.points:
-                beats = DAY_S / read.period_s / max(1.0, bus.load)
-                offered[point] = offered.get(point, 0.0) + beats
-    told: set[str] = set()
-
-    def group(names: Sequence[str], beats: float) -> _Group:
-        new = [name for name in names if name in specs and name not in told]
-        told.update(new)
-        return _Group(
-            beats,
-            [_point(specs[name], offered.get(name, beats), samples[name]) for name in new],
-        )
-
-    for bus in buses:
-        for read in bus.reads:
-            yield group(read.points, DAY_S / read.period_s)
-    for pins in site.gpio_buses:
-        names = [each.point for each in pins.inputs]
-        yield group([*names, online_point(pins.id)], DAY_S / pins.refresh_s)
-    for spec in site.modbus_buses:
-        names = [online_point(each.id) for each in spec.devices]
-        yield group([online_point(spec.id), *names], ONLINE_READINGS)
-    yield group([f"{each.id}.health" for each in site.spec.outputs], HEALTH_READINGS)
-    yield group([name for name in specs if name not in told], 0.0)
+    times: dict[str, float] = {}
+    for occasion in told:
+        for point in occasion.points:
+            times[point] = times.get(point, 0.0) + occasion.times
+    left = dict.fromkeys(specs)
+    for occasion in told:
+        new = [name for name in occasion.points if name in left]
+        for name in new:
+            del left[name]
+        yield _Group([_point(specs[name], times[name], samples[name]) for name in new])
 
 
 def _point(spec: PointSpec, offered: float, sample: Reading) -> PointVolume:
@@ -276,7 +251,7 @@ def _uplink(
     site: LoadedSite,
     points: Sequence[PointVolume],
     batches: Count,
-    samples: Mapping[str, Reading],
+    samples: Samples,
 ) -> UplinkVolume:
     topics = Topics(spec.root, site.spec.site, site.spec.box)
     around = MQTT_BYTES + TCP_BYTES
@@ -312,7 +287,7 @@ def _disk(
     points: Sequence[PointVolume],
     readings: Count,
     batches: Count,
-    samples: Mapping[str, Reading],
+    samples: Samples,
 ) -> Count:
     """Return bytes a day on disk: while nothing is taken, batches gather for `batch_age_s`."""
     disk, heading = NOTHING, 0

@@ -230,6 +230,15 @@ def test_a_fire_point_that_is_also_the_proof_of_its_device_is_read_as_often(tmp_
     assert warnings == ()
 
 
+def test_a_point_that_a_fire_rule_watches_by_way_of_another_is_a_fire_point(tmp_path: Path) -> None:
+    text = fire_line().replace("point: heat.t, above", "point: rise, above")
+    text += "derived:\n  - {id: rise, kind: temperature, how: rate, from: smooth, window_s: 60}\n"
+    text += "  - {id: smooth, kind: temperature, how: median, from: heat.t, n: 3}\n"
+    found, _ = site_of(text, tmp_path)
+    assert [each.point for each in found.fire_points] == ["heat.t"]
+    assert found.fire_points[0].all_alive_s == pytest.approx(1 + 3 * 0.0729, abs=0.001)
+
+
 def test_more_urgent_reads_that_fill_the_line_leave_no_bound(tmp_path: Path) -> None:
     text = fire_line(poll=", poll: normal").replace("fire_s: 1", "fire_s: 0.05")
     text += "  - {id: h2, class: gas, when: {point: a.x, above: 5}}\n"

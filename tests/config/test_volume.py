@@ -242,3 +242,16 @@ def test_an_uplink_with_tls_and_a_longer_root_costs_more_on_the_link(tmp_path: P
     costly = volume_of(load_site(path)).uplinks[0]
     assert costly.telemetry == plain.telemetry
     assert costly.link.guess > 1.05 * plain.link.guess
+
+
+def test_a_calculated_point_is_told_with_each_of_its_sources(tmp_path: Path) -> None:
+    site = site_of("{mode: every}", tmp_path)
+    path = tmp_path / "site.yaml"
+    derived = "derived:\n  - {id: both, kind: pressure, unit: kPa, how: sum, of: [dev.b, far.c],"
+    derived += " telemetry: {mode: every}}\n"
+    far = "  - {id: far, bus: line, unit: 2, quantities: [{name: c, area: input, address: 0, type: u16, unit: kPa}]}\n"
+    text = path.read_text("utf-8").replace("inputs:\n", far + "inputs:\n") + derived
+    path.write_text(text, "utf-8")
+    points = {each.point: each for each in volume_of(load_site(path)).points}
+    assert points["both"].offered == points["dev.b"].offered + points["far.c"].offered
+    assert len(points) == len(volume_of(site).points) + 3  # far.c, far.online, both
