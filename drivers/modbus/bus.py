@@ -289,19 +289,28 @@ class ModbusBus:
     # -- silent devices --------------------------------------------------------------------------------
 
     def _next_silent(self, now_s: float) -> Device | None:
-        """Return the silent device to ask now: never two between polls, and within their share."""
+        """Return the silent device to ask now: never two between polls, and within their share.
+
+        A device never asked before does not wait for the polls of others: it may be a fire detector.
+        """
         if self._just_asked:
             return None
         chosen: Device | None = None
+        due_s = self._schedule.next_due_s()
+        is_poll_due = due_s is not None and due_s <= now_s
         for device in self._devices.values():
             state = device.state
             if state.presence is Presence.LIVE or state.ask_due_s > now_s:
                 continue
-            if state.was_asked and not self._share_of(device).has_left(now_s):
+            if state.was_asked and not self._may_be_asked(device, now_s, is_poll_due):
                 continue
             if chosen is None or state.ask_due_s < chosen.state.ask_due_s:
                 chosen = device
         return chosen
+
+    def _may_be_asked(self, device: Device, now_s: float, is_poll_due: bool) -> bool:
+        share = self._share_of(device)
+        return share.has_left(now_s) and not (is_poll_due and share.must_yield(now_s))
 
     def _share_of(self, device: Device) -> Share:
         if not any(each.state.presence is Presence.LIVE for each in self._devices.values()):
@@ -318,13 +327,21 @@ class ModbusBus:
         error = await self._attempt(device, device.question)
         if error is None or device.state.presence is Presence.LIVE:
             return
+        cost_s = self._let_others_first(started_s)
         if was_asked:
-            share.spend(max(loop.time(), self._link.ready_s) - started_s)
+            share.spend(cost_s)
         at = self._clock.stamp()
         if device.state.presence is Presence.ASKED:
             self._say(device.spoil(device.question, _reason(error), at))
         if isinstance(error, PortUnavailable):
             raise error
+
+    def _let_others_first(self, started_s: float) -> float:
+        """After a silence let the polls that waited for it go first; return what it cost them."""
+        ended_s = max(asyncio.get_running_loop().time(), self._link.ready_s)
+        for share in (self._suspect_share, self._probe_share):
+            share.yield_after(ended_s - started_s, ended_s)
+        return ended_s - started_s
 
     # -- polls -----------------------------------------------------------------------------------------
 
@@ -332,6 +349,7 @@ class ModbusBus:
         """Take one turn of a poll, or one of its tries."""
         loop = asyncio.get_running_loop()
         read, device = poll.what, poll.what.device
+        started_s = loop.time()
         error = await self._attempt(device, read)
         if isinstance(error, PortUnavailable):
             self._schedule.put(poll)
@@ -340,7 +358,8 @@ class ModbusBus:
         is_last = poll.tries >= self._spec.retries or not is_live
         if error is not None and not is_last and _is_worth_another_try(error):
             poll.tries += 1
-            self._schedule.put(poll)
+            # what fell due meanwhile goes first: it has waited for this device long enough
+            self._schedule.put(poll, behind_s=max(loop.time(), self._link.ready_s))
             return
         if poll.turn == 0 and poll in device.polls:
             self._late_polls += self._schedule.done(poll, loop.time())
@@ -353,6 +372,7 @@ class ModbusBus:
         if not _is_answer(error):
             device.state.suspect(loop.time())
             self._hold(device)
+            self._let_others_first(started_s)
 
     def _ask_missing_again(self, device: Device) -> None:
         old = device.polls

@@ -127,6 +127,7 @@ class Share:
         self._share = share
         self._saved_s = share * BURST_S
         self._at_s = now_s
+        self._yields_until_s = now_s
 
     def has_left(self, now_s: float) -> bool:
         """Return whether more may be spent."""
@@ -140,9 +141,18 @@ class Share:
             return now_s
         return now_s + (1e-3 - self._saved_s) / self._share if self._share > 0 else float("inf")
 
+    def must_yield(self, now_s: float) -> bool:
+        """Return whether those who wait go first: savings are for idle time, nobody waits for them."""
+        return now_s < self._yields_until_s
+
     def spend(self, cost_s: float) -> None:
         """Take off what something took."""
         self._saved_s -= cost_s
+
+    def yield_after(self, cost_s: float, now_s: float) -> None:
+        """Let those who wait go first until what was in their way up to now is down to the share."""
+        rest_s = cost_s / self._share - cost_s if self._share > 0 else float("inf")
+        self._yields_until_s = now_s + rest_s
 
     def _refill(self, now_s: float) -> None:
         gained_s = (now_s - self._at_s) * self._share

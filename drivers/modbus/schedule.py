@@ -42,10 +42,11 @@ class Schedule(Generic[T]):
         self._passed = dict.fromkeys(ORDER, 0)
         self._turns = count(1)
 
-    def put(self, poll: Poll[T]) -> None:
-        """Let a poll wait for its `due_s`."""
+    def put(self, poll: Poll[T], behind_s: float | None = None) -> None:
+        """Let a poll wait for its `due_s`; with `behind_s`, behind all of its class due before that."""
         poll.turn = next(self._turns)
-        heapq.heappush(self._heaps[poll.poll_class], (poll.due_s, poll.turn, poll))
+        at_s = poll.due_s if behind_s is None else behind_s
+        heapq.heappush(self._heaps[poll.poll_class], (at_s, poll.turn, poll))
 
     def remove(self, poll: Poll[T]) -> None:
         """Take a poll out, wherever it is."""
