@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-MILLION := --reads 1000000 --unchecked-reads 50000 --buses 15
+MILLION := --reads 1000000 --unchecked-reads 50000 --buses 10
 
 .PHONY: run test bench check format install install-dev system-packages clean
 
