@@ -73,6 +73,20 @@ def refuse_if_agent_runs(site: LoadedSite) -> None:
         )
 
 
+def warn_if_agent_runs(socket: Path) -> None:
+    """Say that an agent is there, for ports that stand in no site file; a serial port is locked anyway."""
+    try:
+        asyncio.run(_ask(socket))
+    except AgentUnreachable as error:
+        if getattr(error.__cause__, "errno", None) in _NOBODY:
+            return
+    typer.echo(
+        "an agent runs on this box; if it polls this address, stop it first: two masters on one gateway "
+        "hold each other up",
+        err=True,
+    )
+
+
 def said(error: PortUnavailable) -> str:
     """Return what is wrong with a port, in an installer's words."""
     if "exclusively lock" in error.message:

@@ -60,6 +60,7 @@ class _BusRound:
         self._link = Link(spec.id, spec.port, clock, settle_s=spec.settle_s, on_lost=lambda: None)
         self._has_transactions = isinstance(spec.port, TcpPort) and not spec.port.rtu
         self._round = Round()
+        self._is_dead = False
 
     async def read(self, devices: Sequence[DeviceSpec]) -> Round:
         try:
@@ -122,12 +123,14 @@ class _BusRound:
                     raise
 
     async def _open(self) -> None:
+        """Open the port; one that does not open is not tried again for every device behind it."""
+        if self._is_dead:
+            raise PortUnavailable(self._spec.id, "not there")
         try:
             await self._link.open()
         except PortUnavailable as error:
-            trouble = f"bus {self._spec.id}: {said(error)}"
-            if trouble not in self._round.troubles:
-                self._round.troubles.append(trouble)
+            self._is_dead = True
+            self._round.troubles.append(f"bus {self._spec.id}: {said(error)}")
             raise
 
     def _values(

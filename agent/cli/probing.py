@@ -95,7 +95,7 @@ async def scan_port(
         on_asked: called with each id when it was asked.
 
     Raises:
-        PortUnavailable: the port cannot be opened or was lost.
+        PortUnavailable: the port cannot be opened, or not any more.
         ValueError: an id is not 1 to 247.
     """
     if strange := [unit for unit in units if unit not in UNITS]:
@@ -181,7 +181,9 @@ class _Asker:
         """Return the words of a read.
 
         Raises:
-            DriverError: as drivers.modbus.transport.Link.read, and when the port does not open.
+            PortUnavailable: the port does not open.
+            NoReply: nothing came, or the connection was dropped instead.
+            BadReply, Refused: as drivers.modbus.transport.Link.read.
         """
         if not self._link.is_open:
             await self._link.open()
@@ -189,6 +191,11 @@ class _Asker:
             reply = await self._link.read(
                 unit, request, source=f"unit {unit}", timeout_s=timeout_s, gap_s=gap_s
             )
+        except PortUnavailable as error:
+            # Some servers drop the connection for a unit they do not know: that is no answer either.
+            # A port that is really gone does not open for the next question.
+            self._link.close()
+            raise NoReply(f"unit {unit}", error.message) from error
         except (NoReply, BadReply):
             if self._is_tunnel:
                 self._link.close()  # frames without transaction ids: leave late ones behind

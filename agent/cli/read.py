@@ -19,6 +19,9 @@ from drivers.reading import Quality, Value
 PIPE_COLUMNS = 200
 """Width of a table that goes into a file or a pipe: nothing is cut off there."""
 
+_LEAST_SHOWN = 0.01
+"""Below it three decimals would show too little, or a zero that is none."""
+
 _STYLES = {Quality.GOOD: "green", Quality.UNCERTAIN: "yellow", Quality.BAD: "bold red"}
 
 
@@ -63,6 +66,8 @@ def read(
             bus=bus,
         )
     )
+    if not done.taken:
+        refuse("there is no point to read", Exit.BAD)
     if as_json:
         points = [
             {
@@ -116,11 +121,13 @@ def wide_console() -> Console:
 
 
 def value_words(value: Value | None) -> str:
-    """Return a value for people: a contact in words, a number with at most three decimals."""
+    """Return a value for people: a contact in words, a number with three decimals or three digits."""
     if value is None:
         return "—"
     if isinstance(value, bool):
         return "active" if value else "at rest"
     if isinstance(value, float):
+        if 0 < abs(value) < _LEAST_SHOWN:
+            return f"{value:.3g}"
         return f"{value:.3f}".rstrip("0").rstrip(".")
     return str(value)

@@ -88,7 +88,14 @@ def scan(
 ) -> None:
     """Scan and print what was found."""
     # Loaded only here: the other commands start without Modbus.
-    from agent.cli.hardware import load_wires, refuse, refuse_if_agent_runs, said
+    from agent.cli.hardware import (
+        load_wires,
+        refuse,
+        refuse_if_agent_runs,
+        said,
+        warn_if_agent_runs,
+    )
+    from agent.cli.places import socket_path
     from drivers.errors import PortUnavailable
     from drivers.modbus.spec import Area, SerialPort
 
@@ -108,6 +115,8 @@ def scan(
         refuse(str(error), Exit.USAGE)
     if site is not None:
         refuse_if_agent_runs(site)
+    else:
+        warn_if_agent_runs(socket_path(None))
     default_ms = SERIAL_TIMEOUT_MS if isinstance(base, SerialPort) else TCP_TIMEOUT_MS
     with _progress(len(units) * len(ports)) as step:
         passes, troubles = [], []

@@ -64,6 +64,11 @@ def simulate(
     except ValueError as error:
         refuse(str(error), Exit.USAGE)
     site = load_wires(config, overrides)
+    from agent.simulate.site import faults_for
+
+    possible = {kind for line in site.modbus_buses for kind in faults_for(line, rates).kinds}
+    if idle := sorted(set(rates) - possible):
+        refuse(f"no bus of this site can have this fault: {', '.join(idle)}", Exit.USAGE)
     points = [each.point for chip in site.gpio_buses for each in chip.inputs]
     for point in active or ():
         if point not in points:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import socket
 import tty
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,7 @@ import pytest
 
 from agent.cli.contacts import read_contacts
 from agent.cli.once import read_once
+from agent.cli.read import value_words
 from agent.cli.taken import Round
 from agent.config.load import load_site
 from agent.simulate.faults import Fault, FaultKind, playable
@@ -27,6 +29,7 @@ from agent.simulate.tcp import TcpSlave
 from drivers.clock import SystemClock
 from drivers.gpio.pins import MockPins, Pins
 from drivers.gpio.spec import ContactForm, GpioBusSpec, InputSpec, LineSpec
+from drivers.modbus.spec import Area
 from drivers.reading import Quality
 from tests.cli.plant import SITE, air, aside, plantroom, relays, tank
 from tests.process.box import run_box
@@ -56,6 +59,13 @@ async def plant(
 def words(path: Path, sets: SETS, *more: str) -> tuple[str, ...]:
     chosen = [part for each in sets for part in ("--set", each)]
     return ("read", "--config", str(path), *chosen, *more)
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
 
 
 async def looked(path: Path, sets: SETS, *, device: str = "") -> Round:
@@ -218,6 +228,46 @@ async def test_an_agent_that_does_not_answer_is_no_reason_to_go_on(path: Path) -
         said = await aside("read", "--config", str(path), env=env)
     assert said.code == 4
     assert "does not answer you" in said.err
+
+
+async def test_a_socket_a_dead_agent_left_behind_holds_nobody_up(path: Path) -> None:
+    folder = path.parent / "run"
+    folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(folder / "plantroom.sock"))
+    async with plant([air()]) as (_, _, sets):
+        env = {"PLANTROOM_RUN": str(folder)}
+        said = await aside(*words(path, sets, "--device", "air"), env=env)
+    assert said.code == 0, said.err
+
+
+async def test_a_port_that_does_not_open_is_tried_once(path: Path) -> None:
+    many = "".join(
+        f"  - {{id: air-{n}, bus: meters, unit: {n}, profile: xy-md02}}\n" for n in range(5, 60)
+    )
+    path.write_text(SITE + many, "utf-8")
+    site = load_site(path, sets={"buses.meters.port": str(closed_port())})
+    opened = await read_once(site, SystemClock(), lambda _: MockPins().open, bus="meters")
+    assert len(opened.troubles) == 1
+    assert {each.reading.reason for each in opened.taken} == {"port"}
+
+
+def test_small_values_are_not_shown_as_zero() -> None:
+    shown = [value_words(each) for each in (0.0, 0.0004, -0.00042, 0.25, 12.0, 1234.5678, 7, None)]
+    assert shown == ["0", "0.0004", "-0.00042", "0.25", "12", "1234.568", "7", "—"]
+
+
+async def test_a_device_with_outputs_only_is_read_back(path: Path) -> None:
+    path.write_text(
+        SITE.replace("unit: 3, profile: waveshare-relay-8ch}", "unit: 3}")
+        + "outputs: [{id: siren, kind: siren, device: relays, coil: 1}]\n",
+        "utf-8",
+    )
+    async with plant([], [relays()]) as (_, line, sets):
+        done = await looked(path, sets, device="relays")
+        assert line.station.units[3].value(Area.COIL, 1) == 1  # read, not written
+    (siren,) = done.taken
+    assert (siren.reading.point, siren.raw, siren.reading.value) == ("siren", "1", True)
 
 
 async def test_a_faulty_site_file_exits_78_with_every_fault(path: Path) -> None:

@@ -57,9 +57,11 @@ class Answering(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def answering(answer: Callable[[Adu], bytes]) -> AsyncIterator[TcpPort]:
+async def answering(
+    answer: Callable[[Adu], bytes], kind: type[Answering] = Answering
+) -> AsyncIterator[TcpPort]:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Answering(answer), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: kind(answer), "127.0.0.1", 0)
     async with server:
         yield TcpPort(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
         await asyncio.sleep(0)
@@ -186,6 +188,20 @@ async def test_a_line_the_agent_owns_is_not_scanned() -> None:
     assert not said.out
 
 
+async def test_an_agent_on_the_box_is_told_when_an_address_is_scanned(tmp_path: Path) -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_unix_server(hang_up, tmp_path / "plantroom.sock")
+    async with server, TcpSlave([air(1)], ledger()) as tcp:
+        options = ("--host", tcp.host, "--port", str(tcp.port), "--ids", "1")
+        said = await aside("scan", *options, env={"PLANTROOM_RUN": str(tmp_path)})
+        alone = await aside("scan", *options)
+    assert (said.code, alone.code) == (0, 0)
+    assert "an agent runs on this box" in said.err
+    assert "an agent runs on this box" not in alone.err
+
+
 async def test_nobody_there_exits_4() -> None:
     async with RtuLine([], ledger()) as line:
         said = await aside("scan", "--port", line.path, "--ids", "1-3", "--timeout-ms", "10")
@@ -225,6 +241,22 @@ async def test_a_gateway_that_answers_for_nobody_is_no_device(code: int, found: 
 
     async with answering(refuse) as port:
         assert (await scan(port, 2))[0] == found
+
+
+async def test_a_server_that_hangs_up_on_unknown_units_is_scanned_to_the_end() -> None:
+    class HangsUp(Answering):
+        def data_received(self, data: bytes) -> None:
+            for adu in self._parser.feed(data):
+                assert self._transport is not None
+                if adu.unit == 5:
+                    pdu = exception_pdu(adu.pdu[0], 2)
+                    self._transport.write(tcp_frame(adu.transaction, adu.unit, pdu))
+                else:
+                    self._transport.abort()
+
+    async with answering(lambda _: b"", HangsUp) as port:
+        units, garbled, *_ = await scan(port, 7, timeout_s=0.2)
+    assert (units, garbled) == ([5], [])
 
 
 async def test_a_device_that_looks_at_no_id_is_told_as_one() -> None:

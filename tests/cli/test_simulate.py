@@ -215,6 +215,15 @@ def test_what_makes_no_sense_exits_2(path: Path, words: tuple[str, ...], what: s
     assert what in said.err
 
 
+def test_a_fault_no_bus_can_have_is_refused_and_not_left_out_in_silence(path: Path) -> None:
+    path.write_text(
+        "version: 1\nsite: a\nbox: b\nbuses: [{id: t, type: modbus-tcp, host: h}]\n", "utf-8"
+    )
+    said = invoke("simulate", str(path), "--faults", "bad-crc=0.1")
+    assert said.code == 2
+    assert "bad crc" in said.err
+
+
 def test_a_faulty_site_file_exits_78(path: Path) -> None:
     path.write_text("version: 1\n", "utf-8")
     assert invoke("simulate", str(path)).code == 78
