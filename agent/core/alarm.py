@@ -134,8 +134,13 @@ class Alarm:
         )
 
     def recall(self, memory: AlarmMemory) -> None:
-        """Take up a remembered state; delays begin anew, as the boot rows of the table say."""
+        """Take up a remembered state; delays begin anew, as the boot rows of the table say.
+
+        What was active is gone only past its deadband, as if there had been no restart.
+        """
         self.situation = AFTER_BOOT[memory.state]
+        if self.state.is_active:
+            self.watch.hold()
         self.deadline_s = inf
         self.actor = memory.actor
         self.is_silenced = memory.is_silenced

@@ -118,6 +118,8 @@ class Board:
         self._set_outputs(alarm, cause, out)
         out.show(alarm)
         self._spread(alarm, was_active, cause, out)
+        if alarm.state.is_active:
+            alarm.truth = self._looked_at_again(alarm)
         self._move(alarm, truth_given(alarm.truth), cause, out)
 
     def learn(self, alarm: Alarm, truth: Truth, cause: Cause, out: Gathering) -> None:
@@ -283,6 +285,13 @@ class Board:
             reason=cause.reason,
             zone=alarm.zone,
         )
+
+    def _looked_at_again(self, alarm: Alarm) -> Truth:
+        """Return the truth of a condition that is now known to have held before."""
+        try:
+            return alarm.watch.look(self._latest)
+        except Exception:  # noqa: BLE001 - unknown; the next reading tells that the rule is broken
+            return None
 
     def _tie_families(self) -> None:
         """Tie each alarm to those that may suppress it; fire and gas are tied to none."""

@@ -23,6 +23,9 @@ class Watch(Protocol):
     def look(self, latest: Mapping[str, Reading]) -> Truth:
         """Return whether the condition holds, given the latest reading of every point heard of."""
 
+    def hold(self) -> None:
+        """Take it that the condition held before: it is gone only past its deadband."""
+
 
 def watch(condition: Condition) -> Watch:
     """Return a fresh watch of `condition`, remembering nothing yet."""
@@ -68,6 +71,9 @@ class _ThresholdWatch:
         self._is_held = value > limit if self._is_above else value < limit
         return self._is_held
 
+    def hold(self) -> None:
+        self._is_held = True
+
 
 class _ContactWatch:
     __slots__ = ("_is_active", "_point")
@@ -81,6 +87,9 @@ class _ContactWatch:
         value = None if reading is None else reading.value
         return value is self._is_active if isinstance(value, bool) else None
 
+    def hold(self) -> None:
+        """Remember nothing: a contact has no deadband."""
+
 
 class _UnheardWatch:
     __slots__ = ("_point",)
@@ -93,6 +102,9 @@ class _UnheardWatch:
         value = None if reading is None else reading.value
         # A number that is none leaves every threshold unknown: without a fault that would be silence.
         return value is None or (isinstance(value, float) and not isfinite(value))
+
+    def hold(self) -> None:
+        """Remember nothing: being unheard has no deadband."""
 
 
 class _AllWatch:
@@ -110,6 +122,10 @@ class _AllWatch:
             return False
         return None if None in seen or not seen else True
 
+    def hold(self) -> None:
+        for part in self._parts:
+            part.hold()
+
 
 class _AnyWatch:
     """True if any part is, else unknown if any part is, else false. No parts tell nothing: unknown."""
@@ -124,3 +140,8 @@ class _AnyWatch:
         if True in seen:
             return True
         return None if None in seen or not seen else False
+
+    def hold(self) -> None:
+        # Which of them held is not remembered: each that is still in its deadband counts.
+        for part in self._parts:
+            part.hold()

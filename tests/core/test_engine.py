@@ -23,6 +23,7 @@ from agent.core.memory import AlarmMemory, LogPosition, apply_event
 from agent.core.spec import (
     AlarmClass,
     AllOf,
+    AnyOf,
     Condition,
     Contact,
     Linkage,
@@ -818,6 +819,34 @@ def test_a_memory_in_normal_takes_back_nothing_that_moved_since_the_start() -> N
     world.do(world.engine.restore(replace(LATCHED, state=AlarmState.NORMAL), world.clock.stamp()))
     assert world.alarms() == {"r": "active_unacked"}
     assert world.outputs == {"siren": True}
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["in time", "late"])
+def test_over_a_restart_an_active_limit_is_gone_only_past_its_deadband(is_late: bool) -> None:
+    low = Threshold(point="p", side=Side.BELOW, limit=100.0, deadband=20.0)
+    either = AnyOf(parts=(low, Contact(point="q")))
+    memory = AlarmMemory(rule="r", state=AlarmState.ACTIVE_ACKED, since_wall_ms=5, actor="bo")
+    for condition in (low, either, AllOf(parts=(either,))):
+        world = World(site(rule(condition=condition), points=(point(), point("q"))))
+        world.engine = Engine(world.site, () if is_late else (memory,))
+        world.do(world.engine.start(world.clock.stamp()))
+        world.read({"p": 110.0, "q": False})
+        if is_late:
+            assert world.alarms() == {}
+            world.do(world.engine.restore(memory, world.clock.stamp()))
+        assert world.alarms() == {"r": "active_acked"}
+        world.read({"p": 121.0})
+        assert world.alarms() == {}
+
+
+def test_over_a_restart_a_limit_that_was_not_active_is_met_at_the_limit_itself() -> None:
+    low = Threshold(point="p", side=Side.BELOW, limit=100.0, deadband=20.0)
+    memory = AlarmMemory(rule="r", state=AlarmState.LATCHED_ACKED, since_wall_ms=5, actor="bo")
+    engine = Engine(site(rule(condition=low, is_latched=True)), (memory,))
+    world = World(site())
+    engine.start(world.clock.stamp())
+    engine.on_readings([world.reading("p", 110.0)], world.clock.stamp())
+    assert [each.state for each in engine.alarms()] == [AlarmState.LATCHED_ACKED]
 
 
 def test_a_state_written_by_a_newer_version_is_held_for_an_active_alarm() -> None:
