@@ -88,7 +88,11 @@ class Connection:
             unacked_s=2.0 * spec.keepalive_s,
         )
         sock = await dialler.dial(target, timeout_s=timeout_s)
-        client = _Client(spec, client_id, will)
+        try:
+            client = _Client(spec, client_id, will)
+        except BaseException:
+            sock.close()
+            raise
         try:
             await client.connect_on(sock, timeout_s)
         except BaseException:
@@ -325,7 +329,10 @@ class _Client(aiomqtt.Client):
 
     def _look_after(self) -> None:
         self._tick = self._loop.call_later(TICK_S, self._look_after)
-        self._client.loop_misc()
+        try:
+            self._client.loop_misc()
+        except Exception as fault:  # noqa: BLE001 - as above
+            self._break(fault)
 
     def _break(self, fault: Exception) -> None:
         self._client._sock_close()  # noqa: SLF001

@@ -17,8 +17,10 @@ from agent.uplink.errors import Unreachable
 from agent.uplink.spec import TlsSpec
 from agent.uplink.tls import make_context
 
-MOST_HANGING = 4
-"""Attempts that may hang at once; more would only pile up behind the same dead resolver."""
+MOST_HANGING = 12
+"""Attempts that may hang at once; more would only pile up behind the same dead resolver. With one
+every 3 to 4 s that is the 30 s a resolver of three servers takes to give up (resolv.conf(5): 5 s,
+twice each), and some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

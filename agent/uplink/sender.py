@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from agent.core.effects import AlarmView
 from agent.outbox.contract import Cursor
 from agent.outbox.records import Batch, EventRecord
 from agent.uplink.board import StateBoard
@@ -85,6 +86,8 @@ class Sender:
         self._states = 0
         self._held_events: list[EventRecord] = []
         self._held_batches: list[Batch] = []
+        self._held_states: set[tuple[str, str]] = set()
+        """Points and rules, one of each pair, whose state the broker refused."""
         self._is_state_next = False
         self._is_called = False
         """The outbox called and nothing was found yet."""
@@ -196,12 +199,16 @@ class Sender:
         shown = self._watch.take()
         if shown is None:
             return False
-        messages = (
-            self._sink.state(shown) if isinstance(shown, Reading) else self._sink.alarm(shown)
-        )
+        try:
+            messages = (
+                self._sink.state(shown) if isinstance(shown, Reading) else self._sink.alarm(shown)
+            )
+        except (TypeError, ValueError) as fault:
+            _log.error("not shown: %r: %s", shown, fault)
+            return True
         if messages:
             self._states += 1
-            tasks.create_task(self._deliver_state(messages), name="uplink state")
+            tasks.create_task(self._deliver_state(shown, messages), name="uplink state")
         return True
 
     async def _rest(self) -> None:
@@ -232,6 +239,8 @@ class Sender:
 
     def _start_record(self, tasks: asyncio.TaskGroup, record: Record) -> None:
         messages = self._messages(record)
+        if messages is None:
+            return
         size = max((len(each.payload) for each in messages), default=0)
         self._flights[record.stream, record.seq] = Flight(record=record, size=size)
         if isinstance(record, Batch):
@@ -269,11 +278,13 @@ class Sender:
             self._batches -= 1
         self._wake.set()
 
-    async def _deliver_state(self, messages: Sequence[Message]) -> None:
+    async def _deliver_state(self, shown: Reading | AlarmView, messages: Sequence[Message]) -> None:
         try:
             await self.publish(messages)
         except Refused:
-            return  # told by `tally.refused`; the next change or connection shows it again
+            self._held_states.add(
+                (shown.point, "") if isinstance(shown, Reading) else ("", shown.rule)
+            )  # told by `tally.refused`
         except TooLarge as fault:
             _log.error("not shown: %s", fault)
         finally:
@@ -286,12 +297,21 @@ class Sender:
             # The oldest of each lane as a probe; all others once it passes.
             await self._probe(self._held_events)
             await self._probe(self._held_batches)
+            # What a point or alarm shows by now: it may not change for days.
+            held, self._held_states = self._held_states, set()
+            for point, rule in held:
+                if point:
+                    self._watch.mark_state(point)
+                else:
+                    self._watch.mark_alarm(rule)
 
     async def _probe(self, held: list[EventRecord] | list[Batch]) -> None:
         for _ in range(len(held)):
             record = held.pop(0)
             key = (record.stream, record.seq)
             messages = self._messages(record)
+            if messages is None:
+                continue
             size = max((len(each.payload) for each in messages), default=0)
             self._flights[key] = Flight(record=record, size=size)
             if isinstance(record, Batch):
@@ -299,7 +319,18 @@ class Sender:
             if not await self._deliver(record, messages):
                 return
 
-    def _messages(self, record: Record) -> Sequence[Message]:
+    def _messages(self, record: Record) -> Sequence[Message] | None:
+        """Return what to publish; None: no message can be made of it, it is set aside and told."""
+        try:
+            return self._map(record)
+        except (TypeError, ValueError) as fault:
+            # Raised, it would stop this uplink for ever: the record comes first again each time.
+            _log.error("set aside: %s %d: %s", record.stream, record.seq, fault)
+            self._on_settled(record)
+            self._cursor.set_aside(record, f"no message can be made of it: {fault}")
+            return None
+
+    def _map(self, record: Record) -> Sequence[Message]:
         if isinstance(record, Batch):
             # By its oldest reading: a batch that holds anything older is a replay.
             is_replay = self._is_replay(record.boot, record.readings[0].at)

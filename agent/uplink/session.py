@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent import VERSION
@@ -15,6 +15,7 @@ from agent.uplink.codec import StatusReason
 from agent.uplink.connection import Connection
 from agent.uplink.dial import Dialler
 from agent.uplink.errors import LinkLost, Refused, TooLarge, UplinkError
+from agent.uplink.message import Message
 from agent.uplink.poison import PoisonWatch
 from agent.uplink.sender import Sender, Tally
 from agent.uplink.sinks import Sink
@@ -47,7 +48,11 @@ class Timing:
     retry_held_s: float = 30.0
     """Between attempts at what the broker refused."""
     connect_s: float = 10.0
-    """For the socket, and again for the broker's answer."""
+    """For the socket, again for the broker's answer, and again for that to the birth message."""
+    near_connect_s: float = 3.0
+    """The same in the first minute of an outage: a broker that takes the call and then says nothing
+    must not cost the return of one that answers. A link that needs longer gets twice what it needed
+    the last time."""
 
 
 class _Closing(UplinkError):
@@ -96,23 +101,27 @@ class Uplink:
         self._poison = PoisonWatch()
         self._connects = 0
         self._is_connected = False
+        self._is_described = False
         self._told: tuple[bool, str] | None = None
         self._closing = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
         self._drain_s = 0.0
         self._goodbye_s = 0.0
+        self._answered_in_s = 0.0
+        """The longest of the three steps of the last connection that came up."""
 
     async def run(self) -> None:
         """Serve until `close` or cancelled. A broker that is away is retried, never raised."""
         self._ended.clear()
+        self._told = None  # whoever starts this anew has told a failure of its own since
         loop = asyncio.get_running_loop()
         pauses = _Pauses(self._timing.first_pause_s, self._spec.reconnect_cap_s)
         try:
             while not self._closing.is_set():
                 started_s, acked = loop.time(), self._tally.publishes
                 try:
-                    await self._connect_and_serve()
+                    await self._connect_and_serve(self._patience_s(pauses, started_s))
                 except _Closing:
                     break
                 except UplinkError as fault:
@@ -158,9 +167,17 @@ class Uplink:
 
     # -- one connection ----------------------------------------------------------------------
 
-    async def _connect_and_serve(self) -> None:
+    def _patience_s(self, pauses: _Pauses, now_s: float) -> float:
+        longest_s = self._timing.connect_s
+        if not pauses.is_near(now_s):
+            return longest_s
+        return min(longest_s, max(self._timing.near_connect_s, 2 * self._answered_in_s))
+
+    async def _connect_and_serve(self, patience_s: float) -> None:
         connected = self._clock.stamp()
-        connection = await self._open(connected)
+        started_s = asyncio.get_running_loop().time()
+        connection = await self._open(connected, patience_s)
+        opened_in_s = asyncio.get_running_loop().time() - started_s
         self._connects += 1
         self._tally.refused.clear()
         sender = Sender(
@@ -179,7 +196,7 @@ class Uplink:
         )
         was_alone = self._poison.is_suspicious
         try:
-            await self._serve(connection, sender)
+            await self._serve(connection, sender, patience_s, opened_in_s)
         except LinkLost as loss:
             flights = sender.in_flight
             if self._poison.on_loss(loss, flights, was_alone=was_alone):
@@ -195,7 +212,7 @@ class Uplink:
             sender.close()
             await connection.abandon()
 
-    async def _open(self, connected: Stamp) -> Connection:
+    async def _open(self, connected: Stamp, patience_s: float) -> Connection:
         connection: Connection | None = None
         fault: UplinkError | None = None
         try:
@@ -206,7 +223,7 @@ class Uplink:
                     self._dialler,
                     client_id=self._spec.client_id or self._box,
                     will=self._sink.will(connected),
-                    timeout_s=self._timing.connect_s,
+                    timeout_s=patience_s,
                 )
                 closing.cancel()
         except* UplinkError as group:
@@ -217,13 +234,16 @@ class Uplink:
             await connection.abandon()
         raise fault or _Closing
 
-    async def _serve(self, connection: Connection, sender: Sender) -> None:
+    async def _serve(
+        self, connection: Connection, sender: Sender, patience_s: float, opened_in_s: float
+    ) -> None:
         fault: UplinkError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(connection), name=f"{self._spec.id} listen")
                 tasks.create_task(self._heed_close(sender), name=f"{self._spec.id} close")
-                await self._introduce(sender)
+                born_in_s = await self._introduce(sender, patience_s)
+                self._answered_in_s = max(opened_in_s, born_in_s)
                 tasks.create_task(sender.run(), name=f"{self._spec.id} send")
                 tasks.create_task(self._beat(sender), name=f"{self._spec.id} heartbeat")
         except* UplinkError as group:
@@ -231,17 +251,34 @@ class Uplink:
         if fault is not None:
             raise fault
 
-    async def _introduce(self, sender: Sender) -> None:
+    async def _introduce(self, sender: Sender, patience_s: float) -> float:
+        """Say who we are and begin; return how long the birth message took to be answered."""
         now = self._clock.stamp()
-        for messages in (self._sink.status(now, StatusReason.CONNECTED), self._sink.meta(now)):
-            try:
-                await sender.publish(messages)
-            except (Refused, TooLarge) as fault:
-                # Records are worth more than the introduction: go on, and tell.
-                _log.error("not introduced: %s", fault)
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._say(sender, self._sink.status(now, StatusReason.CONNECTED))
+        except TimeoutError:
+            raise LinkLost(f"no answer to the birth message within {patience_s:g} s") from None
+        born_in_s = loop.time() - started_s
+        self._is_described = await self._say(sender, self._sink.meta(now))
         self._cursor.rewind()
         self._is_connected = True
         self._retell()
+        return born_in_s
+
+    async def _say(self, sender: Sender, messages: Sequence[Message]) -> bool:
+        """Publish about ourselves; return whether it was taken. Records are worth more than this."""
+        try:
+            await sender.publish(messages)
+        except Refused as fault:
+            _log.debug("not taken: %s", fault)  # told by the tally
+            return False
+        except TooLarge as fault:
+            _log.error("not introduced: %s", fault)
+            return True  # will never be
+        return True
 
     async def _listen(self, connection: Connection) -> None:
         async for arrival in connection.messages():
@@ -250,11 +287,10 @@ class Uplink:
     async def _beat(self, sender: Sender) -> None:
         while True:
             await asyncio.sleep(self._timing.heartbeat_s)
-            status = self._sink.status(self._clock.stamp(), StatusReason.HEARTBEAT)
-            try:
-                await sender.publish(status)
-            except (Refused, TooLarge):
-                continue  # told by the tally, or at the birth, which is as large
+            now = self._clock.stamp()
+            await self._say(sender, self._sink.status(now, StatusReason.HEARTBEAT))
+            if not self._is_described:
+                self._is_described = await self._say(sender, self._sink.meta(now))
 
     async def _heed_close(self, sender: Sender | None) -> None:
         await self._closing.wait()
@@ -322,10 +358,14 @@ class _Pauses:
         self._far = Backoff(near_s, cap_s)
         self._since_s: float | None = None
 
+    def is_near(self, now_s: float) -> bool:
+        """Whether this is not an outage, or the first minute of one."""
+        return self._since_s is None or now_s - self._since_s < NEAR_S
+
     def next_s(self, now_s: float) -> float:
         if self._since_s is None:
             self._since_s = now_s
-        if now_s - self._since_s < NEAR_S:
+        if self.is_near(now_s):
             return self._near.next_s()
         return self._far.next_s()
 

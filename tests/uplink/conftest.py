@@ -31,3 +31,9 @@ def make_broker(need: Callable[[str], str], tmp_path: Path) -> Iterator[MakeBrok
 def broker(make_broker: MakeBroker) -> Broker:
     """A mosquitto that takes everything."""
     return make_broker()
+
+
+@pytest.fixture
+def broker_port(broker: Broker) -> int:
+    """The port of it."""
+    return broker.port

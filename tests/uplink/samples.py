@@ -76,13 +76,21 @@ def reading(
     )
 
 
-def batch(seq: int, *, count: int = 2, stream: str = "t1", mono_s: float = 1000.0) -> Batch:
+def batch(
+    seq: int,
+    *,
+    count: int = 2,
+    stream: str = "t1",
+    mono_s: float = 1000.0,
+    values: tuple[Value, ...] = (),
+) -> Batch:
+    values = values or tuple(float(seq * 1000 + n) for n in range(count))
     return Batch(
         stream=stream,
         seq=seq,
         boot=BOOT,
         clock=ClockState.SYNCED,
-        readings=tuple(reading(float(seq * 1000 + n), mono_s=mono_s) for n in range(count)),
+        readings=tuple(reading(each, mono_s=mono_s) for each in values),
     )
 
 

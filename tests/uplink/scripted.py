@@ -17,6 +17,7 @@ class Script:
 
     connack: bytes | None = b"\x00\x00\x00"
     """Flags, reason code, properties with their length; None: no answer."""
+    connack_after_s: float = 0.0
     puback_code: dict[str, int] = field(default_factory=dict)
     """Reason code by topic; 0 otherwise. 256: no answer at all."""
     hang_up_at: str = ""
@@ -48,6 +49,7 @@ async def _serve(
     while True:
         kind, body = await _packet(reader)
         if kind == CONNECT and script.connack is not None:
+            await asyncio.sleep(script.connack_after_s)
             writer.write(bytes([0x20, len(script.connack)]) + script.connack)
             writer.write(script.after_connack)
         elif kind == PUBLISH:
