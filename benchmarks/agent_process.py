@@ -26,6 +26,8 @@ class Sample:
     """User and system time of all its threads."""
     written_bytes: int
     """Handed to the block layer."""
+    busy_s: float
+    """What all processes together had used of the core that is measured on."""
     switches: int
     """Voluntary context switches of all its threads: how often it was woken."""
 
@@ -37,6 +39,8 @@ class Use:
     seconds: float
     cpu_percent: float
     """Of one core."""
+    others_percent: float
+    """What other processes took of the same core meanwhile: with more than a few per cent, measure again."""
     written_bytes: int
     wakeups_per_s: float
 
@@ -65,6 +69,7 @@ class Measured:
         return Sample(
             at_s=asyncio.get_running_loop().time(),
             cpu_s=(int(fields[11]) + int(fields[12])) * _TICK_S,
+            busy_s=_busy_s(cores()[1]),
             written_bytes=int(io["write_bytes"]),
             switches=switches,
         )
@@ -102,17 +107,29 @@ class Measured:
 def use(before: Sample, after: Sample) -> Use:
     """Return what was used in between."""
     seconds = after.at_s - before.at_s
+    own_s = after.cpu_s - before.cpu_s
     return Use(
         seconds=seconds,
-        cpu_percent=100 * (after.cpu_s - before.cpu_s) / seconds,
+        cpu_percent=100 * own_s / seconds,
+        others_percent=max(0.0, 100 * (after.busy_s - before.busy_s - own_s) / seconds),
         written_bytes=after.written_bytes - before.written_bytes,
         wakeups_per_s=(after.switches - before.switches) / seconds,
     )
 
 
+def _busy_s(core: int) -> float:
+    """Return the seconds a core has worked (proc_stat(5): user, nice, system, then idle, iowait, ...)."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        if line.startswith(f"cpu{core} "):
+            ticks = [int(each) for each in line.split()[1:9]]
+            return (sum(ticks) - ticks[3] - ticks[4]) * _TICK_S
+    return 0.0
+
+
 def cores() -> tuple[int, int]:
     """Return the core of the benchmark with its broker, and the one of what it measures."""
-    allowed = sorted(os.sched_getaffinity(0))
+    # Those of our parent: our own are narrowed to the first of them by the first measurement.
+    allowed = sorted(os.sched_getaffinity(os.getppid()))
     return allowed[0], allowed[-1]
 
 

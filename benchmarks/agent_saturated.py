@@ -24,7 +24,7 @@ from benchmarks.figures import print_table, quantile
 UNITS, REGISTERS = 20, 100
 RULES_PER_UNIT = 10
 """One reading in ten is looked at by a rule of the site, besides the fault rule of every point."""
-SETTLE_S = 3.0
+SETTLE_S = 2.0
 QUIET_S, TAIL_S = 8.0, 60.0
 """Afterwards the units fall silent, and what is kept may come in until nothing has for 8 s."""
 

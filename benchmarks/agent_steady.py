@@ -36,6 +36,7 @@ class Steady:
     doubled: int
     wrong: int
     cpu_percent: float
+    others_percent: float
     wakeups_per_s: float
     rss_mb: float
     written_bytes: int
@@ -94,6 +95,7 @@ async def measure(who: str, size: PlantSize, seconds: float, folder: Path) -> St
             doubled=verdict.doubled,
             wrong=verdict.wrong,
             cpu_percent=used.cpu_percent,
+            others_percent=used.others_percent,
             wakeups_per_s=used.wakeups_per_s,
             rss_mb=rss_mb,
             written_bytes=used.written_bytes,
@@ -114,6 +116,7 @@ def row(name: str, runs: Sequence[Steady]) -> list[str]:
         f"{sum(each.lost for each in runs)} / {sum(each.doubled for each in runs)}"
         f" / {sum(each.wrong for each in runs)}",
         spread([each.cpu_percent for each in runs], 2),
+        spread([each.others_percent for each in runs], 0),
         spread([each.wakeups_per_s for each in runs], 0),
         spread([each.rss_mb for each in runs], 0),
         spread([each.written_bytes for each in runs], 0),
@@ -127,7 +130,7 @@ def row(name: str, runs: Sequence[Steady]) -> list[str]:
 
 
 HEAD = (
-    "", "delivered /s", "lost / doubled / wrong", "CPU % of a core", "wake-ups /s", "peak RSS MB",
+    "", "delivered /s", "lost / doubled / wrong", "CPU % of a core", "others on it %", "wake-ups /s", "peak RSS MB",
     "bytes written", "data folder grew", "p50 ms", "p99 ms", "messages /s", "B/reading on the wire",
     "start to first s",
 )  # fmt: skip
