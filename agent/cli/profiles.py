@@ -170,10 +170,14 @@ def verify(
 
 def sample_faults(profile: Profile, file: Path) -> list[str]:
     """Return where samples do not decode to what the file says, each as `file:line:column: ...`."""
+    from agent.config.faults import ConfigError
     from agent.config.positions import parse
     from drivers.modbus.profiles import decode_sample
 
-    document = parse(file.read_bytes(), str(file))
+    try:
+        document = parse(file.read_bytes(), str(file))
+    except ConfigError as error:
+        return [str(fault) for fault in error.faults]
     faults = []
     if not profile.samples and profile.quantities:
         fault = document.fault((), "has no samples: nothing proves that it decodes as meant")

@@ -174,7 +174,10 @@ async def _serve(
 
 
 def _tell(is_held: bool) -> None:
-    typer.echo("contacts are held at an agent" if is_held else "the agent is gone")
+    if not is_held:
+        typer.echo("the agent is gone")
+        return
+    typer.echo("contacts are held at an agent; it saw them open before, so reset what that raised")
 
 
 def _played(slaves: Sequence[TcpSlave | RtuLine]) -> str:

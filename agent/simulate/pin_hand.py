@@ -8,8 +8,11 @@ from pathlib import Path
 
 from drivers.gpio.spec import ContactForm, InputSpec, Pull
 
+WAIT_S = 0.02
+"""How often the door is looked for. However soon it is found, the agent may have looked at its contacts
+before: a normally-closed one is open until somebody holds it."""
 LOOK_S = 0.25
-"""How often the door is looked for, and an open one is tried for life."""
+"""How often an open door is tried for life."""
 ANSWER_S = 5.0
 
 
@@ -38,11 +41,15 @@ async def hold_pins(door: Path, pins: dict[int, bool], on_change: Callable[[bool
         DoorFailed: the agent has no such pin, or has it as an output.
     """
     while True:
+        while not door.exists():  # noqa: ASYNC110, ASYNC240 - one stat(2); a socket tells nobody of its birth
+            await asyncio.sleep(WAIT_S)
         try:
             async with asyncio.timeout(ANSWER_S):
                 reader, writer = await asyncio.open_unix_connection(door)
         except (OSError, TimeoutError):
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(
+                WAIT_S
+            )  # bound, not listened to yet; or left behind by a dead agent
             continue
         try:
             for pin, high in pins.items():

@@ -104,6 +104,13 @@ def test_a_sample_that_does_not_hold_is_told_with_its_line(
     assert what in said.err
 
 
+def test_a_file_of_another_yaml_version_is_told_and_does_not_end_in_a_traceback(own: Path) -> None:
+    own.write_text("%YAML 1.1\n---\n" + OWN, "utf-8")
+    said = invoke("profiles", "verify", str(own))
+    assert said.code == 1
+    assert said.err.startswith(f"{own}")
+
+
 def test_a_file_with_faults_is_told_and_the_others_are_still_looked_at(own: Path) -> None:
     own.write_text(OWN.replace("type: u16, unit", "type: u17, unit"), "utf-8")
     said = invoke("profiles", "verify", str(own), "xy-md02")
