@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.config.bus_load import HIDDEN_LINE, Assumptions, bus_load
-from agent.config.faults import ConfigFault
+from agent.config.faults import ConfigError, ConfigFault
 from agent.config.forecast import Forecast, forecast, warnings_of
 from agent.config.load import load_site
 from agent.config.positions import parse
@@ -158,6 +158,29 @@ async def test_a_device_polled_seldom_is_also_asked_whether_it_is_there() -> Non
         )
     periods = sorted(read.period_s for read in bus_load(spec, Assumptions()).reads)
     assert periods == [5, 60]
+
+
+@pytest.mark.parametrize(
+    ("device", "fault"),
+    [
+        ("max_registers: 1, ", "devices[0].max_registers: 'd1.r0' takes 2 registers, one read of 'd1' gives 1"),
+        ("profile: NARROW, ", "devices[0].quantities[0].type: 'd1.r0' takes 2 registers, one read of 'd1' gives 1"),
+    ],
+)  # fmt: skip
+def test_a_quantity_wider_than_the_reads_of_its_device_is_a_fault(
+    device: str, fault: str, tmp_path: Path
+) -> None:
+    narrow = tmp_path / "narrow.yaml"
+    narrow.write_text(
+        "{title: t, sources: [s], max_registers: 1,"
+        " quantities: [{name: q, area: holding, address: 50, type: u16}]}\n",
+        "utf-8",
+    )
+    text = line_of(1, registers=1).replace("type: u16", "type: f32")
+    text = text.replace("unit: 1, ", "unit: 1, " + device.replace("NARROW", str(narrow)))
+    with pytest.raises(ConfigError) as caught:
+        site_of(text, tmp_path)
+    assert [f"{each.path}: {each.message}" for each in caught.value.faults] == [fault]
 
 
 # -- how late a fire is seen -----------------------------------------------------------------------
