@@ -90,6 +90,9 @@ def print_plan(foreseen: Forecast) -> None:
 def _print_bus(bus: BusLoad, assumptions: Assumptions) -> None:
     where = "" if bus.line is None else f", {_line(bus.line)}"
     typer.echo(f"\nbus {bus.id} ({bus.kind}{where}): {bus.load:.0%} of its time")
+    if not bus.reads:
+        typer.echo("  No devices.")
+        return
     rows = [
         (
             each.device,

@@ -14,7 +14,11 @@ from agent.config.faults import ConfigError, ConfigFault
 from agent.config.forecast import Forecast, forecast, warnings_of
 from agent.config.load import load_site
 from agent.config.positions import parse
-from drivers.modbus.spec import PollClass, SerialPort
+from agent.simulate.ledger import Ledger
+from agent.simulate.line import RtuLine
+from agent.simulate.slave import Block, SimUnit
+from drivers.clock import SystemClock
+from drivers.modbus.spec import Area, ModbusBusSpec, PollClass, SerialPort
 from tests.modbus.harness import Heard, Memory, bus_spec, device, registers, running, tcp_slave
 
 HEAD = """\
@@ -147,6 +151,32 @@ async def test_the_reads_planned_are_the_reads_the_bus_makes() -> None:
     asked = {(each.unit, each.address, each.count) for each in slave.memory.asked}
     assert asked == planned
     assert len(planned) > 5
+
+
+@pytest.mark.parametrize(("baud", "turnaround_s"), [(9600, 0.0), (19200, 0.02)])
+async def test_a_line_that_is_never_idle_makes_the_reads_foreseen(
+    baud: int, turnaround_s: float
+) -> None:
+    clock = SystemClock()
+    units = [SimUnit(unit, [Block(Area.HOLDING, 0, [unit] * 10)]) for unit in (1, 2, 3)]
+    line = RtuLine(units, Ledger(clock), baud=baud, pace=True, turnaround_s=turnaround_s)
+    async with line:
+        spec = ModbusBusSpec(
+            id="line",
+            port=SerialPort(path=line.path, baud=baud),
+            devices=tuple(device(unit, registers(10)) for unit in (1, 2, 3)),
+            periods_s=dict.fromkeys(PollClass, 0.01),
+        )
+        reads = bus_load(spec, Assumptions(turnaround_s=turnaround_s)).reads
+        heard = Heard()
+        async with running(spec, heard, clock):
+            await heard.until(lambda: len(heard.of("d3.r9")) > 1)
+            before, begin_s = len(heard.of("d1.r0")), clock.mono_s()
+            await asyncio.sleep(1.5)
+            done = len(heard.of("d1.r0")) - before
+            rounds_s = clock.mono_s() - begin_s
+    foreseen = rounds_s / sum(each.time_s for each in reads)
+    assert 0.6 * foreseen <= done <= 1.05 * foreseen + 1
 
 
 async def test_a_device_polled_seldom_is_also_asked_whether_it_is_there() -> None:
