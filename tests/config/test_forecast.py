@@ -19,6 +19,7 @@ from agent.simulate.line import RtuLine
 from agent.simulate.slave import Block, SimUnit
 from drivers.clock import SystemClock
 from drivers.modbus.spec import Area, ModbusBusSpec, PollClass, SerialPort
+from tests.config.test_examples import EXAMPLES, FOLDER, load
 from tests.modbus.harness import Heard, Memory, bus_spec, device, registers, running, tcp_slave
 
 HEAD = """\
@@ -329,3 +330,12 @@ async def test_a_real_bus_keeps_the_worst_case_when_a_device_falls_silent() -> N
     times = [each.at.mono_s for each in heard.of("d1.r0")]
     gaps = [after - before for before, after in pairwise(times)]
     assert 0.15 < max(gaps) <= bound_s
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_asks_no_more_than_its_wires_can_bear(name: str, tmp_path: Path) -> None:
+    (tmp_path / "mqtt-password").write_text("x", "utf-8")
+    found = forecast(load(name, tmp_path), Assumptions())
+    path = FOLDER / f"{name}.yaml"
+    assert warnings_of(found, parse(path.read_bytes(), str(path))) == ()
+    assert found.fire_points
