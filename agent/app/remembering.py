@@ -17,6 +17,9 @@ _log = logging.getLogger(__name__)
 MEMORY_LIMIT_S = 1.0
 """Start does not wait longer for the alarm memory (design section 3)."""
 
+HELD_TOLD_S = 5.0
+"""So long after the start people are told why what cuts stays cut: recovery takes 2 s (design section 10)."""
+
 
 async def load_memory(outbox: Outbox) -> AlarmSnapshot | None:
     """Return the alarm memory, or None when it did not come in time (it is merged later)."""
@@ -40,13 +43,22 @@ async def merge_memory(
     stays as it is, and the outbox is a fault.
     """
     snapshot, fault = early, ""
+    telling = asyncio.get_running_loop().call_later(
+        HELD_TOLD_S,
+        _log.error,
+        "the event log is not recovered: no cut-off and no valve is told to restore",
+    )
     try:
-        snapshot = early if early is not None else await outbox.load_snapshot()
-    except Exception as error:  # noqa: BLE001 - as above; it is a fault, not an end
-        fault = f"alarm memory cannot be read: {type(error).__name__}"
+        try:
+            snapshot = early if early is not None else await outbox.load_snapshot()
+        except Exception as error:  # noqa: BLE001 - as above; it is a fault, not an end
+            fault = f"alarm memory cannot be read: {type(error).__name__}"
+        records = await outbox.recovered()
+    finally:
+        telling.cancel()
     before = {memory.rule: memory for memory in snapshot.memories} if snapshot else {}
     memories = dict(before)
-    for record in await outbox.recovered():
+    for record in records:
         apply_event(memories, record.event)
     if early is not None:
         ended = [
