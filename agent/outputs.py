@@ -41,12 +41,14 @@ class OutputLimits:
     """Times of the workers."""
 
     timeout_s: float = 2.0
-    """For one write or read; three transactions of a Modbus bus with its time-out of 0.5 s and settling."""
+    """For one write or read, or as long as the line says it may take (OutputLine.longest_s)."""
     verify_s: float = 5.0
     """How often an output at rest is read back and its health told (reliability note: mismatch found
     within 5 s)."""
     retry_first_s: float = 0.1
     retry_cap_s: float = 5.0
+    pulse_slack_s: float = 1.0
+    """How much longer than asked a pulse may last before it counts as stuck."""
 
 
 def health_point(output: str) -> str:
@@ -162,6 +164,9 @@ class _Worker:
         self._backoff = Backoff(limits.retry_first_s, limits.retry_cap_s)
         self._wish: SetOutput | None = None
         self._is_written = False
+        self._pulse_ends_s: float | None = None
+        """When the pulse that the present wish asked for is over for sure; None before it is confirmed."""
+        self._timeout_s = max(limits.timeout_s, line.longest_s)
         self._wake = asyncio.Event()
         self._on_line = asyncio.Lock()
         self._is_active: bool | None = None
@@ -180,6 +185,7 @@ class _Worker:
         self._wish = wish
         if before is None or before.is_active is not wish.is_active:
             self._is_written = False
+            self._pulse_ends_s = None
             self._wake.set()
 
     def view(self) -> OutputView:
@@ -237,7 +243,9 @@ class _Worker:
         current = self._wish
         if self.is_released or current is None or current.is_active is not wish.is_active:
             return None
-        self._is_written = not problem
+        # A pulse that was confirmed is not given again because its read back failed.
+        has_pulsed = wish.is_active and self._pulse_ends_s is not None
+        self._is_written = not problem or has_pulsed
         return problem
 
     async def _attempt(self, is_active: bool, *, must_write: bool) -> str:
@@ -245,10 +253,14 @@ class _Worker:
         energised = is_active is self._spec.is_energised_when_active
         try:
             if must_write:
-                async with asyncio.timeout(self._limits.timeout_s):
+                async with asyncio.timeout(self._timeout_s):
                     await self._line.write(energised)
-            async with asyncio.timeout(self._limits.timeout_s):
+                self._expect_end(is_active)
+            async with asyncio.timeout(self._timeout_s):
                 seen = await self._line.read_back()
+            if seen and self._is_pulse_overdue(is_active):
+                async with asyncio.timeout(self._timeout_s):
+                    await self._line.write(False)
         except TimeoutError:
             problem = "timeout"
         except DriverError as error:
@@ -265,9 +277,21 @@ class _Worker:
             problem = type(error).__name__
         else:
             self._is_active = seen is self._spec.is_energised_when_active
+            if self._spec.pulse_s and is_active:
+                return "its pulse did not end" if seen and self._is_pulse_overdue(is_active) else ""
             return "" if seen is energised else f"read back {_word(self._is_active)}"
         self._is_active = None
         return problem
+
+    def _expect_end(self, is_active: bool) -> None:
+        """Note when a pulse just started has to be over."""
+        if self._spec.pulse_s and is_active:
+            lasts_s = self._spec.pulse_s + self._limits.pulse_slack_s
+            self._pulse_ends_s = self._clock.mono_s() + lasts_s
+
+    def _is_pulse_overdue(self, is_active: bool) -> bool:
+        ends_s = self._pulse_ends_s
+        return is_active and ends_s is not None and self._clock.mono_s() > ends_s
 
     # -- telling -------------------------------------------------------------------------------------
 

@@ -43,6 +43,10 @@ class OutputLine(Protocol):
     def id(self) -> str:
         """The output's id in the configuration."""
 
+    @property
+    def longest_s(self) -> float:
+        """How long one write or read back may take in seconds, its own tries included."""
+
     async def write(self, energised: bool) -> None:
         """Switch the line.
 

@@ -240,6 +240,9 @@ class OutputSpec:
     label: Label = Label()
     is_energised_when_active: bool = True
     """False for a cut-off that cuts by dropping out."""
+    pulse_s: float = 0.0
+    """Above 0: the hardware itself ends what was made active after this long; that it rests again while
+    active is asked for is as it should be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

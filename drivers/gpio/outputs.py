@@ -29,6 +29,11 @@ class GpioLine:
         """The output's id in the configuration."""
         return self._spec.output
 
+    @property
+    def longest_s(self) -> float:
+        """A pin is set and read at once; see drivers.base.OutputLine."""
+        return 0.0
+
     def attach(self, pins: Pins) -> None:
         """Use this chip from now on and claim the pin.
 

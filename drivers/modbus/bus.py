@@ -23,11 +23,16 @@ from drivers.base import BusStats, Emit, online_point
 from drivers.clock import Clock, Stamp
 from drivers.errors import BadReply, DriverError, NoReply, PortUnavailable, Refused
 from drivers.modbus.device import Device, Read
-from drivers.modbus.outputs import CoilLine, CoilOrder, CoilOrders
-from drivers.modbus.plan import Request
+from drivers.modbus.orders import (
+    OrderDesk,
+    Orders,
+    is_answer,
+    is_worth_another_try,
+)
+from drivers.modbus.outputs import ModbusLine
 from drivers.modbus.presence import SUSPECT_SHARE, Presence, Share
 from drivers.modbus.schedule import Poll, Schedule
-from drivers.modbus.spec import Area, ModbusBusSpec
+from drivers.modbus.spec import DeviceSpec, ModbusBusSpec
 from drivers.modbus.transport import Link
 from drivers.reading import Quality, Reading
 
@@ -46,16 +51,8 @@ REOPEN_AFTER_S = 5.0
 """With no answer from anything for this long the port is opened anew: a connection can be dead
 without a word, an adaptor can hang."""
 REOPEN_AFTER_FAILURES = 3
-ORDER_PAUSE_S = 5.0
-"""The same write to an offline device is sent once in this time: it must not block the others
-(Wiren Board serial driver: one per 5 s)."""
 ALL_SILENT_SHARE = 0.5
 """The part of the bus time that questions may take while no device answers: the rest is for orders."""
-
-_BUSY_CODES = frozenset({5, 6})
-"""Acknowledge, server busy: the same request may work next time (Application Protocol, section 7)."""
-_GATEWAY_CODES = frozenset({10, 11})
-"""Gateway path unavailable, target failed to respond: the answer is the gateway's, not the device's."""
 
 _BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, float("inf"))
 
@@ -83,16 +80,22 @@ class ModbusBus:
         self._devices = {each.id: Device(each, spec) for each in spec.devices}
         self._schedule: Schedule[Read] = Schedule()
         self._wake = asyncio.Event()
-        self._orders = CoilOrders(self._wake.set)
-        longest_s = spec.settle_s + max(
-            (each.timeout_s for each in self._devices.values()), default=spec.timeout_s
-        )
+        self._orders = Orders(self._wake.set)
         self._lines = {
-            output.output: CoilLine(device, output, self._orders, (4 + spec.retries) * longest_s)
+            output.output: ModbusLine(device, output, self._orders, longest_order_s(spec, device))
             for device in spec.devices
             for output in device.outputs
         }
         self._link = Link(spec.id, spec.port, clock, settle_s=spec.settle_s, on_lost=self._wake.set)
+        self._desk = OrderDesk(
+            spec.id,
+            self._link,
+            self._devices,
+            self._orders,
+            retries=spec.retries,
+            on_answer=self._note_order,
+            on_failure=self._note,
+        )
         self._is_renewed_after_silence = spec.kind == "modbus-rtu-tcp"
         self._must_renew = False
         self._online: bool | None = None
@@ -115,8 +118,8 @@ class ModbusBus:
         """The bus's id in the configuration."""
         return self._spec.id
 
-    def line(self, output: str) -> CoilLine:
-        """Return the coil of an output.
+    def line(self, output: str) -> ModbusLine:
+        """Return the line of an output.
 
         Raises:
             KeyError: no such output on this bus.
@@ -213,14 +216,16 @@ class ModbusBus:
             if not self._link.is_open:
                 raise PortUnavailable(self.id, "connection lost")
             self._judge_port(now_s)
-            if self._must_renew:
+            if (order := self._desk.next_write()) is not None:
+                await self._desk.perform(order)  # before a settling or a renewal is over
+            elif self._must_renew:
                 # without transaction ids a late answer cannot be told from the next one
                 self._must_renew = False
                 await self._link.open()
-            elif (order := self._orders.take()) is not None:
-                await self._perform(order)
             elif self._link.ready_s > now_s + 0.002:
-                await self._sleep_until(self._link.ready_s)  # an order may come meanwhile
+                await self._sleep_until(self._link.ready_s)  # a write may come meanwhile
+            elif (order := self._orders.take_read()) is not None:
+                await self._desk.perform(order)
             elif (silent := self._next_silent(now_s)) is not None:
                 self._just_asked = True
                 await self._ask(silent)
@@ -356,7 +361,7 @@ class ModbusBus:
             raise error
         is_live = device.state.presence is Presence.LIVE
         is_last = poll.tries >= self._spec.retries or not is_live
-        if error is not None and not is_last and _is_worth_another_try(error):
+        if error is not None and not is_last and is_worth_another_try(error):
             poll.tries += 1
             # what fell due meanwhile goes first: it has waited for this device long enough
             self._schedule.put(poll, behind_s=max(loop.time(), self._link.ready_s))
@@ -369,7 +374,7 @@ class ModbusBus:
         at = self._clock.stamp()
         if device.state.presence is not Presence.OFFLINE:
             self._say(device.spoil(read, _reason(error), at))
-        if not _is_answer(error):
+        if not is_answer(error):
             device.state.suspect(loop.time())
             self._hold(device)
             self._let_others_first(started_s)
@@ -411,7 +416,7 @@ class ModbusBus:
             )
         except DriverError as error:
             self._note(device, error, started_s)
-            if isinstance(error, Refused) and _is_answer(error):
+            if isinstance(error, Refused) and is_answer(error):
                 old = device.polls
                 if device.take_apart(read, error.code, loop.time()):
                     for poll in old:
@@ -449,7 +454,7 @@ class ModbusBus:
             device.state.count("port")
             return
         self._count(loop.time() - started_s)
-        if _is_answer(error):
+        if is_answer(error):
             device.state.count("exception")
             if self._note_answer(device, now):
                 self._say(_known(device.online_reading(now)))
@@ -465,82 +470,16 @@ class ModbusBus:
             self._judge_online()
         self._hold(device)
 
-    def _count(self, duration_s: float) -> None:
-        self._durations[bisect_left(_BOUNDS_S, duration_s)] += 1
-        self._durations_sum_s += duration_s
-
-    # -- orders ----------------------------------------------------------------------------------------
-
-    async def _perform(self, order: CoilOrder) -> None:
-        """Do what an order asks, with the tries a live device gets, and tell who waits for it."""
-        device = self._devices[order.device]
-        if self._is_pointless(device, order):
-            order.fail(NoReply(device.id, "offline"))
-            return
-        tries = 1 + (self._spec.retries if device.state.presence is Presence.LIVE else 0)
-        while True:
-            tries -= 1
-            error = await self._try_order(device, order)
-            if error is None:
-                return
-            if isinstance(error, PortUnavailable):
-                order.fail(error)
-                raise PortUnavailable(self.id, error.message)
-            if tries == 0 or not _is_worth_another_try(error):
-                break
-        if order.energised is not None and not _is_answer(error):
-            device.order_failed_s = asyncio.get_running_loop().time()
-        order.fail(error)
-
-    async def _try_order(self, device: Device, order: CoilOrder) -> DriverError | None:
-        """Try an order once and tell its success; return what went wrong."""
-        loop = asyncio.get_running_loop()
-        started_s = loop.time()
-        try:
-            state = await self._order_once(device, order)
-        except asyncio.CancelledError:
-            order.fail(PortUnavailable(self.id, "stopped"))
-            raise
-        except DriverError as error:
-            self._note(device, error, started_s)
-            return error
-        self._count(loop.time() - started_s)
+    def _note_order(self, device: Device, started_s: float) -> None:
+        """Note that a device confirmed an order."""
+        self._count(asyncio.get_running_loop().time() - started_s)
         at = self._clock.stamp()
         if self._note_answer(device, at):
             self._say(_known(device.online_reading(at)))
-        device.order_failed_s = None
-        order.succeed(state)
-        return None
 
-    def _is_pointless(self, device: Device, order: CoilOrder) -> bool:
-        """Return whether an order is not even tried: an offline device must not cost the others."""
-        if device.state.presence is not Presence.OFFLINE:
-            return False
-        if order.energised is None:
-            return True
-        failed_s = device.order_failed_s
-        return failed_s is not None and asyncio.get_running_loop().time() - failed_s < ORDER_PAUSE_S
-
-    async def _order_once(self, device: Device, order: CoilOrder) -> bool:
-        spec = device.spec
-        if order.energised is None:
-            reply = await self._link.read(
-                spec.unit,
-                Request(area=Area.COIL, address=order.address, count=1),
-                source=device.id,
-                timeout_s=device.timeout_s,
-                gap_s=spec.gap_s,
-            )
-            return bool(reply.words[0])
-        await self._link.write_coil(
-            spec.unit,
-            order.address,
-            order.energised,
-            source=device.id,
-            timeout_s=device.timeout_s,
-            gap_s=spec.gap_s,
-        )
-        return order.energised
+    def _count(self, duration_s: float) -> None:
+        self._durations[bisect_left(_BOUNDS_S, duration_s)] += 1
+        self._durations_sum_s += duration_s
 
     # -- telling ---------------------------------------------------------------------------------------
 
@@ -577,17 +516,23 @@ class ModbusBus:
         )
 
 
+def longest_order_s(spec: ModbusBusSpec, device: DeviceSpec) -> float:
+    """Return how long a write or read back of one output takes at most, in seconds.
+
+    A read that keeps silent may be under way, a read back waits for the settling after it, then come
+    its own tries. One more try's time is for what else is to be written at the same moment.
+    """
+    timeouts_s = [
+        spec.timeout_s if each.timeout_s is None else each.timeout_s for each in spec.devices
+    ]
+    gaps_s = [each.gap_s for each in spec.devices]
+    own_s = spec.timeout_s if device.timeout_s is None else device.timeout_s
+    under_way_s = max(timeouts_s) + max(gaps_s) + spec.settle_s
+    return under_way_s + (2 + spec.retries) * (own_s + device.gap_s)
+
+
 def _known(reading: Reading | None) -> Sequence[Reading]:
     return () if reading is None else (reading,)
-
-
-def _is_answer(error: DriverError) -> bool:
-    """Return whether the device itself answered."""
-    return isinstance(error, Refused) and error.code not in _GATEWAY_CODES
-
-
-def _is_worth_another_try(error: DriverError) -> bool:
-    return not isinstance(error, Refused) or error.code in _BUSY_CODES
 
 
 def _kind(error: DriverError) -> str:

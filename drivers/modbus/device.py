@@ -12,6 +12,7 @@ from drivers.modbus.presence import DeviceState
 from drivers.modbus.registers import Decoder
 from drivers.modbus.schedule import Poll
 from drivers.modbus.spec import Area, DeviceSpec, ModbusBusSpec, PollClass, QuantitySpec
+from drivers.modbus.switching import faults_of_output, question_of
 from drivers.reading import Quality, Reading
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,12 @@ class Device:
     """A unit on the bus. It asks nothing itself: the bus does, and hands the answers in."""
 
     def __init__(self, spec: DeviceSpec, bus: ModbusBusSpec) -> None:
-        """Raises ValueError when a quantity can never be read."""
+        """Raises ValueError when a quantity can never be read, or an output makes no sense."""
+        if spec.unit == 0:
+            raise ValueError(f"{spec.id}: unit 0 is broadcast: nobody answers, all obey")
+        for output in spec.outputs:
+            for fault in faults_of_output(output):
+                raise ValueError(f"{output.output}: {fault}")
         self.spec = spec
         self.id = spec.id
         self.timeout_s = bus.timeout_s if spec.timeout_s is None else spec.timeout_s
@@ -92,9 +98,9 @@ class Device:
         return polls
 
     def _bare_question(self) -> Request:
-        """Return the read for a device without quantities: of one of its coils, or of anything."""
+        """Return the read for a device without quantities: of one of its outputs, or of anything."""
         if self.spec.outputs:
-            return Request(area=Area.COIL, address=self.spec.outputs[0].address, count=1)
+            return question_of(self.spec.outputs[0])
         return Request(area=Area.HOLDING, address=0, count=1)
 
     def _poll(self, request: Request, poll_class: PollClass) -> Poll[Read]:

@@ -102,6 +102,35 @@ class CoilOutputSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterOutputSpec:
+    """An output on one holding register, which holds one of two values."""
+
+    output: str
+    address: int
+    on: int = 1
+    off: int = 0
+    """0 to 65535."""
+    read_back: int | None = None
+    """The holding register that tells the state, in the same two values; None: the one written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PulseOutputSpec:
+    """An output that the module itself ends: switched on for a time, kept by the module."""
+
+    output: str
+    address: int
+    """The coil: read back, and switched off to end a pulse before its time."""
+    pulse_address: int
+    """Where function 05 starts a pulse, value in units of 100 ms (Waveshare: 0x0200 + relay)."""
+    pulse_s: float
+    """0.1 to 3276.7 s."""
+
+
+OutputSpec = CoilOutputSpec | RegisterOutputSpec | PulseOutputSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSpec:
     """A unit on a bus."""
 
@@ -109,7 +138,7 @@ class DeviceSpec:
     unit: int
     """1 to 247 (Modbus over serial line 1.02, section 2.2)."""
     quantities: tuple[QuantitySpec, ...] = ()
-    outputs: tuple[CoilOutputSpec, ...] = ()
+    outputs: tuple[OutputSpec, ...] = ()
     max_registers: int = 125
     """Registers in one read; 125 is the protocol's limit (section 6.3 of the Application Protocol)."""
     max_bits: int = 2000

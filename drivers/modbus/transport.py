@@ -9,12 +9,15 @@ What the library leaves to its user is done here (measured with pymodbus 3.16.1)
 [4] it keeps no silence between frames: `_ready_s`;
 [5] it opens the serial port on the loop's thread: drivers.modbus.opening;
 [6] a frame it cannot decode closes the connection: it gets none;
-[7] its wait_for, before Python 3.12, swallows a cancel that meets the reply or the loss (CPython issue 86296).
+[7] its wait_for, before Python 3.12, swallows a cancel that meets the reply or the loss (CPython issue 86296);
+[8] it logs every frame it did not expect, for as long as they come: it is silenced, what changes is
+    told by drivers.modbus.bus.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import termios
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,6 +27,7 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerType
 from pymodbus.pdu import ModbusPDU
+from pymodbus.pdu.register_message import WriteSingleRegisterRequest
 from pymodbus.transport.serialtransport import SerialTransport
 
 from drivers.clock import Clock, Stamp
@@ -33,6 +37,7 @@ from drivers.modbus.opening import BlockingCall, resolve, run_detached
 from drivers.modbus.plan import Request
 from drivers.modbus.registers import BIT_AREAS
 from drivers.modbus.spec import Area, SerialPort, TcpPort
+from drivers.modbus.switching import WRITE_COIL, Write
 
 OPEN_TIMEOUT_S = 3.0
 """A serial port opens in milliseconds, a LAN connection within two retransmissions (1 s, RFC 6298)."""
@@ -40,11 +45,17 @@ LONGEST_FIXED_GAP_S = 0.00175
 """Silence between frames above 19200 baud (Modbus over serial line 1.02, section 2.5.1.1)."""
 RECEIVE_BYTES = 4096
 """Kept while an answer is looked for: one frame (260 bytes) and whatever noise came before it."""
+_LIBRARY_LOGGER = "pymodbus.logging"
 _NEVER_S = 3600.0
 """The library's own time-out, which must not come before ours."""
 
 _FUNCTIONS = {Area.COIL: 1, Area.DISCRETE: 2, Area.HOLDING: 3, Area.INPUT: 4}
-_WRITE_COIL = 5
+
+
+class _SingleCoil(WriteSingleRegisterRequest):
+    """Function 05 with any value, not on and off alone: modules take a pulse's length there."""
+
+    function_code = WRITE_COIL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +104,7 @@ class Link:
         on_lost: Callable[[], None],
     ) -> None:
         """`source` names the bus in errors; `on_lost` is called when an open connection goes."""
+        logging.getLogger(_LIBRARY_LOGGER).setLevel(logging.CRITICAL + 1)  # [8]
         self._source = source
         self._port = port
         self._clock = clock
@@ -102,6 +114,7 @@ class Link:
         self._client: _Client | None = None
         self._pending: _Pending | None = None
         self._ready_s = 0.0
+        self._settled_s = 0.0
         self._on_lost = on_lost
         self._is_lost = False
         self._serial_opening = BlockingCall(f"{source} open", self._open_serial, _close_serial)
@@ -116,8 +129,8 @@ class Link:
 
     @property
     def ready_s(self) -> float:
-        """The loop's time from which on the line may be used: a gap or a settling ends then."""
-        return self._ready_s
+        """The loop's time from which on something may be read: a gap or a settling ends then."""
+        return max(self._ready_s, self._settled_s)
 
     # -- opening and closing -------------------------------------------------------------------------
 
@@ -132,7 +145,7 @@ class Link:
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 # a late answer to the last request of the connection before meets nobody
-                await asyncio.sleep(max(0.0, self._ready_s - loop.time()))
+                await asyncio.sleep(max(0.0, self.ready_s - loop.time()))
                 client: _Client
                 if isinstance(self._port, SerialPort):
                     client = await self._connect_serial(self._port)
@@ -278,25 +291,24 @@ class Link:
             raise BadReply(source, f"{len(words)} values, asked {request.count}")
         return Reply(words=list(words[: request.count]), at=at)
 
-    async def write_coil(
+    async def write(
         self,
         unit: int,
-        address: int,
-        is_on: bool,
+        write: Write,
         *,
         source: str,
         timeout_s: float,
         gap_s: float = 0.0,
     ) -> None:
-        """Write one coil (function 05); returns after the device repeated address and value.
+        """Write one coil or register; returns after the device repeated address and value.
+
+        It does not wait for a settling to end: the answer to another question is not its echo, and a
+        siren must not wait for a meter. What is read next does wait.
 
         Raises:
-            DriverError: as `read`; whether the coil was written is then unknown.
+            DriverError: as `read`; whether it was written is then unknown.
         """
-        value = b"\xff\x00" if is_on else b"\0\0"
-        question = Question(
-            unit=unit, function=_WRITE_COIL, echo=address.to_bytes(2, "big") + value
-        )
+        question = Question(unit=unit, function=write.function, echo=write.echo)
         await self._transact(question, None, source, timeout_s, gap_s)
 
     async def _transact(
@@ -308,7 +320,8 @@ class Link:
         gap_s: float,
     ) -> tuple[ModbusPDU, Stamp]:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, self._ready_s + gap_s - loop.time()))
+        ready_s = self._ready_s if request is None else self.ready_s
+        await asyncio.sleep(max(0.0, ready_s + gap_s - loop.time()))
         client = self._client
         if client is None or not self.is_open:
             raise PortUnavailable(self._source, "not open")
@@ -329,7 +342,9 @@ class Link:
             raise PortUnavailable(self._source, "connection lost") from error
         finally:
             self._pending = None
-            self._ready_s = loop.time() + (self._gap_s if is_answered else self._settle_s)
+            self._ready_s = loop.time() + self._gap_s
+            if not is_answered:
+                self._settled_s = loop.time() + self._settle_s
         if pending.arrived is None:
             raise BadReply(source, "a reply that was not received")
         if pdu.isError():
@@ -363,10 +378,12 @@ async def _send(
 ) -> ModbusPDU:
     unit = question.unit
     if request is None:
-        address, value = question.echo[:2], question.echo[2:]
-        return await client.write_coil(
-            int.from_bytes(address, "big"), value != b"\0\0", device_id=unit
+        address, value = (int.from_bytes(part) for part in (question.echo[:2], question.echo[2:]))
+        kind = _SingleCoil if question.function == WRITE_COIL else WriteSingleRegisterRequest
+        pdu: ModbusPDU = await client.execute(
+            False, kind(address=address, registers=[value], dev_id=unit)
         )
+        return pdu
     read = {
         Area.COIL: client.read_coils,
         Area.DISCRETE: client.read_discrete_inputs,

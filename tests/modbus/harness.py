@@ -49,7 +49,7 @@ class Asked:
     function: int
     address: int
     count: int
-    """For function 05 the value written."""
+    """For functions 05 and 06 the value written."""
 
 
 Answer = Callable[[Asked], Awaitable[bytes | None]]
@@ -63,6 +63,10 @@ class Memory:
     units: frozenset[int] = frozenset(range(1, 248))
     illegal: frozenset[int] = frozenset()
     coils: dict[tuple[int, int], bool] = field(default_factory=dict)
+    written: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Holding registers that were written, by unit and address."""
+    flash_at: int | None = None
+    """Where function 05 switches coil 0 and up on for value x 100 ms, as a Waveshare relay does."""
     asked: list[Asked] = field(default_factory=list)
     delay_s: float = 0.0
     silent_units: set[int] = field(default_factory=set)
@@ -77,6 +81,16 @@ class Memory:
 
     def reply(self, asked: Asked) -> bytes:
         span = range(asked.address, asked.address + asked.count)
+        if asked.function == 6:
+            self.written[asked.unit, asked.address] = asked.count
+            return bytes([6]) + _word(asked.address) + _word(asked.count)
+        if self.flash_at is not None and asked.function == 5 and asked.address >= self.flash_at:
+            coil = asked.unit, asked.address - self.flash_at
+            self.coils[coil] = True
+            asyncio.get_running_loop().call_later(
+                asked.count * 0.1, self.coils.__setitem__, coil, False
+            )
+            return bytes([5]) + _word(asked.address) + _word(asked.count)
         if asked.function == 5:
             self.coils[asked.unit, asked.address] = asked.count == 0xFF00
             return bytes([5]) + _word(asked.address) + _word(asked.count)
@@ -88,7 +102,9 @@ class Memory:
             for index, bit in enumerate(bits):
                 data[index // 8] |= bit << (index % 8)
             return bytes([asked.function, len(data)]) + bytes(data)
-        words = b"".join(_word(value_at(asked.unit, each)) for each in span)
+        words = b"".join(
+            _word(self.written.get((asked.unit, each), value_at(asked.unit, each))) for each in span
+        )
         return bytes([asked.function, len(words)]) + words
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -31,6 +32,7 @@ class Line:
 
     def __init__(self, output: str) -> None:
         self.id = output
+        self.longest_s = 0.0
         self.is_energised = False
         self.writes: list[bool] = []
         self.write_error: BaseException | None = None
@@ -407,3 +409,61 @@ async def test_it_works_the_same_on_a_gpio_relay(clock: ManualClock) -> None:
             await site.until(lambda: site.health("siren") is True)
         task.cancel()
     bus.close()
+
+
+def gong() -> OutputSpec:
+    return replace(siren("gong"), pulse_s=2.0)
+
+
+async def test_a_pulse_that_ended_by_itself_is_no_mismatch_and_is_given_once(
+    clock: ManualClock,
+) -> None:
+    line = Line("gong")
+    site = Site(clock, gong(), lines={"gong": line})
+    async with site.running():
+        site.set("gong", True)
+        await site.until(lambda: site.view("gong").is_active is True)
+        line.is_energised = False
+        clock.advance(10)
+        await site.until(lambda: site.view("gong").is_active is False)
+        line.read_error = NoReply("gong", "no reply")
+        await site.until(lambda: site.health("gong") is False)
+        line.read_error = None
+        await site.until(lambda: site.health("gong") is True)
+        assert line.writes == [True]
+        site.set("gong", False)
+        await site.until(lambda: line.writes == [True, False])
+        site.set("gong", True)
+        await site.until(lambda: line.writes == [True, False, True])
+
+
+async def test_a_pulse_that_does_not_end_is_ended_and_told(clock: ManualClock) -> None:
+    line = Line("gong")
+    site = Site(clock, gong(), lines={"gong": line})
+    async with site.running():
+        site.set("gong", True)
+        await site.until(lambda: site.health("gong") is True)
+        clock.advance(2.5)
+        await asyncio.sleep(0.05)
+        assert site.health("gong") is True
+        clock.advance(1.0)
+        await site.until(lambda: site.health("gong") is False)
+        assert line.writes[:2] == [True, False]
+        await site.until(lambda: site.health("gong") is True)
+        assert True not in line.writes[1:]
+
+
+async def test_a_line_may_take_as_long_as_it_says(clock: ManualClock) -> None:
+    slow, hung = Line("siren"), Line("other")
+    slow.longest_s = 5.0
+    slow.may_write.clear()
+    hung.may_write.clear()
+    site = Site(clock, siren(), siren("other"), lines={"siren": slow, "other": hung})
+    async with site.running():
+        site.set("siren", True)
+        site.set("other", True)
+        await site.until(lambda: site.health("other") is False)
+        assert site.health("siren") is None
+        slow.may_write.set()
+        await site.until(lambda: site.health("siren") is True)
+        assert slow.writes == [True]
