@@ -103,14 +103,14 @@ def test_the_profile_that_is_broken_here_is_a_good_one(tmp_path: Path) -> None:
 
 def test_random_bytes_are_no_profile(tmp_path: Path) -> None:
     rng = random.Random(1)
-    for _ in range(300):
+    for _ in range(200):
         assert told(rng.randbytes(rng.randint(0, 200)), tmp_path) is None
 
 
 def test_a_file_with_bytes_changed_is_a_profile_or_told_what_is_wrong(tmp_path: Path) -> None:
     rng = random.Random(2)
-    taken = sum(told(mutated(rng, GOOD.encode()), tmp_path) is not None for _ in range(300))
-    assert 10 < taken < 200
+    taken = sum(told(mutated(rng, GOOD.encode()), tmp_path) is not None for _ in range(200))
+    assert 5 < taken < 150
 
 
 NASTY = st.one_of(
@@ -144,7 +144,7 @@ def places(node: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
 def test_any_value_in_any_place_is_taken_or_told(tmp_path: Path, data: st.DataObject) -> None:

@@ -32,7 +32,7 @@ from tests.modbus.harness import (
 WIRES = ["tcp", "rtu over tcp", "serial"]
 LINKS = 6
 """Side by side: a broken reply costs its time-out."""
-REPLIES = 1500
+REPLIES = 900
 """Broken ones per wire, in all."""
 TIMEOUT_S = 0.008
 SETTLE_S = 0.004
@@ -105,7 +105,7 @@ async def test_of_thousands_of_broken_replies_none_is_believed(wire: str) -> Non
                 )
                 for index, (link, fuzz) in enumerate(pairs)
             ]
-        assert all(right > 20 and broken > 100 for right, broken in (t.result() for t in asking))
+        assert all(right > 10 and broken > 50 for right, broken in (t.result() for t in asking))
         assert {kind for _, fuzz in pairs for kind in fuzz.made} == set(KINDS)
         for link, fuzz in pairs:  # what was left over in any buffer does no harm
             fuzz.share = 0.0
@@ -138,7 +138,7 @@ async def test_a_bus_fed_with_broken_replies_tells_no_wrong_value_and_recovers(w
         slave.misbehave = fuzz.misbehave
         spec = bus_spec(slave, *devices(), timeout_s=0.02, settle_s=0.01, retries=3)
         async with running(spec, heard):
-            await heard.until(lambda: fuzz.sent >= 60, within_s=10)
+            await heard.until(lambda: fuzz.sent >= 40, within_s=10)
             fuzz.share = 0.0
             start = len(heard.readings)
             await heard.until(lambda: all_good_since(heard, start), within_s=10)
