@@ -1,62 +1,34 @@
-"""One connection to a broker: the only file that knows aiomqtt and paho.
+"""One connection to a broker: what may be in flight, how large, how long, and what counts as taken.
 
-What the libraries leave open is closed here, each with its test (tests/uplink/test_connection.py):
-a refused PUBACK is an error, a lost link ends every waiting publish at once, nothing blocks the
-loop, a half-made connection leaves nothing behind, and what the broker says it can take is kept.
+A refused PUBACK is an error, a lost link ends every waiting publish at once, a half-made connection
+leaves nothing behind, and what the broker says it can take is kept (tests/uplink/test_connection.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import socket
-import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 
 import aiomqtt
-import paho.mqtt.client as paho
-from aiomqtt.exceptions import MqttConnectError
-from aiomqtt.types import PahoSocket
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from agent.uplink.client import MOST_IN_FLIGHT, Client
 from agent.uplink.dial import Dialler, Target
-from agent.uplink.errors import LinkLost, Refused, TooLarge, Unreachable
+from agent.uplink.errors import LinkLost, Refused, TooLarge
 from agent.uplink.message import Arrival, Message
-from agent.uplink.spec import Protocol, UplinkSpec
+from agent.uplink.spec import UplinkSpec
 
-MOST_IN_FLIGHT = 20
-"""What paho sends without queueing by itself; more would wait unseen in its memory."""
 PACKET_OVERHEAD_BYTES = 64
 """Fixed header, packet id and properties of a PUBLISH beside topic and payload, rounded up."""
 
-TICK_S = 1.0
-"""How often keep-alive is looked after."""
-
 _FAILURE = 128
-_KEEP_ALIVE_TIMEOUT = 141
-_paho_log = logging.getLogger(f"{__name__}.library")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What the broker told in its CONNACK (MQTT 5.0 section 3.2.2.3)."""
-
-    receive_maximum: int = 65535
-    max_packet_bytes: int | None = None
+"""Reason codes from here on are failures (MQTT 5.0 section 2.4)."""
 
 
 class Connection:
     """A live MQTT connection; made by `open`, ended by `close` or `abandon`, never used again."""
 
-    def __init__(self, spec: UplinkSpec, client: _Client) -> None:
+    def __init__(self, spec: UplinkSpec, client: Client) -> None:
         self._client = client
-        self._is_v5 = spec.protocol is Protocol.V5
         self._puback_timeout_s = 1.5 * spec.keepalive_s
         limits = client.limits
         self._window = asyncio.Semaphore(min(MOST_IN_FLIGHT, limits.receive_maximum))
@@ -89,7 +61,7 @@ class Connection:
         )
         sock = await dialler.dial(target, timeout_s=timeout_s)
         try:
-            client = _Client(spec, client_id, will)
+            client = Client(spec, client_id, will)
         except BaseException:
             sock.close()
             raise
@@ -121,7 +93,7 @@ class Connection:
         async with self._window:
             try:
                 async with asyncio.timeout(self._puback_timeout_s):
-                    reason = await self._client.send(message, self._properties(message))
+                    reason = await self._client.send(message)
             except TimeoutError:
                 raise LinkLost(f"no PUBACK within {self._puback_timeout_s:g} s") from None
         if reason.value >= _FAILURE:
@@ -134,7 +106,7 @@ class Connection:
             Refused: the broker said no.
             LinkLost: the connection ended, or no answer in `timeout_s`.
         """
-        codes = await self._client.ask_for(pattern, self._is_v5, timeout_s)
+        codes = await self._client.ask_for(pattern, timeout_s)
         for code in codes:
             if code.value >= _FAILURE:
                 raise Refused(pattern, code.value, str(code))
@@ -163,231 +135,3 @@ class Connection:
     async def abandon(self) -> None:
         """End the connection without a word: the broker will publish the will."""
         await self._client.abandon()
-
-    def _properties(self, message: Message) -> Properties | None:
-        if not self._is_v5:
-            return None
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.PayloadFormatIndicator = 1
-        properties.ContentType = message.content_type
-        if message.schema:
-            properties.UserProperty = [("schema", message.schema)]
-        if message.expiry_s is not None:
-            properties.MessageExpiryInterval = message.expiry_s
-        return properties
-
-
-class _Client(aiomqtt.Client):
-    """aiomqtt's client, connected on a socket that is already open, seen through its callbacks."""
-
-    def __init__(self, spec: UplinkSpec, client_id: str, will: Message | None) -> None:
-        is_v5 = spec.protocol is Protocol.V5
-        super().__init__(
-            spec.host,
-            spec.port,
-            username=spec.username,
-            password=spec.password,
-            identifier=client_id,
-            protocol=aiomqtt.ProtocolVersion.V5 if is_v5 else aiomqtt.ProtocolVersion.V311,
-            clean_session=None if is_v5 else True,
-            will=None if will is None else aiomqtt.Will(will.topic, will.payload, 1, will.retain),
-            max_inflight_messages=MOST_IN_FLIGHT,
-            logger=_paho_log,
-        )
-        # Ours is the window; the library's warning about many pending calls would only be noise.
-        self.pending_calls_threshold = 1000
-        # paho pings after one keepalive and gives up after another, looked at once a second: two
-        # seconds less keep the whole within 2 x keepalive_s.
-        self._ping_after_s = max(1, spec.keepalive_s - 2)
-        self._spec = spec
-        self._waiting: dict[int, asyncio.Future[ReasonCode]] = {}
-        self._is_silent = False
-        self._is_told = False
-        self._tick: asyncio.TimerHandle | None = None
-        self._client.disable_logger()  # it logs as errors what is told here as exceptions
-        self.limits = Limits()
-        self._client.on_connect = self._heard_connack
-        self._client.on_disconnect = self._heard_end
-        self._client.on_publish = self._heard_puback
-
-    async def connect_on(self, sock: socket.socket, timeout_s: float) -> None:
-        # paho would look up the name and make the socket itself, blocking; it is given ours.
-        # Everything left in its connect() only queues bytes.
-        self._client._create_socket = lambda: sock  # type: ignore[method-assign]  # noqa: SLF001
-        try:
-            self._client.connect(
-                self._spec.host,
-                self._spec.port,
-                self._ping_after_s,
-                clean_start=self._spec.protocol is Protocol.V5 or paho.MQTT_CLEAN_START_FIRST_ONLY,
-            )
-            async with asyncio.timeout(timeout_s):
-                await self._connected
-        except TimeoutError:
-            raise Unreachable(f"{self._where}: no CONNACK within {timeout_s:g} s") from None
-        except MqttConnectError as fault:
-            code = fault.rc.value if isinstance(fault.rc, ReasonCode) else None
-            raise Unreachable(f"{self._where}: not accepted: {fault.rc}", code=code) from fault
-        except (aiomqtt.MqttError, OSError, ValueError) as fault:
-            raise Unreachable(f"{self._where}: {fault}") from fault
-        self._disconnected.add_done_callback(self._end_waiting)
-
-    async def send(self, message: Message, properties: Properties | None) -> ReasonCode:
-        if self._disconnected.done():
-            raise self.loss()
-        info = self._client.publish(message.topic, message.payload, 1, message.retain, properties)
-        if info.rc != paho.MQTT_ERR_SUCCESS:
-            raise LinkLost(f"{self._where}: {paho.error_string(info.rc)}")
-        answer: asyncio.Future[ReasonCode] = self._loop.create_future()
-        self._waiting[info.mid] = answer
-        try:
-            return await answer
-        finally:
-            self._waiting.pop(info.mid, None)
-
-    async def ask_for(self, pattern: str, is_v5: bool, timeout_s: float) -> list[ReasonCode]:
-        try:
-            if is_v5:
-                codes = await self.subscribe(
-                    pattern, options=SubscribeOptions(qos=1), timeout=timeout_s
-                )
-            else:
-                codes = await self.subscribe(pattern, 1, timeout=timeout_s)
-        except aiomqtt.MqttError as fault:
-            if self._disconnected.done():
-                raise self.loss() from fault
-            raise LinkLost(f"{self._where}: subscribe: {fault}") from fault
-        return [code for code in codes if isinstance(code, ReasonCode)]
-
-    async def say_goodbye(self, timeout_s: float) -> None:
-        if self._disconnected.done() or self._client.disconnect() != paho.MQTT_ERR_SUCCESS:
-            return
-        with contextlib.suppress(TimeoutError, aiomqtt.MqttError, OSError):
-            async with asyncio.timeout(timeout_s):
-                await asyncio.shield(self._disconnected)
-
-    async def abandon(self) -> None:
-        """Close the socket, leave no future unheard and nothing scheduled. Safe to repeat."""
-        self._client._sock_close()  # noqa: SLF001 - the public disconnect() would drop the will
-        for future in (self._connected, self._disconnected):
-            future.cancel()
-            if not future.cancelled():
-                future.exception()
-        self._end_waiting(self._disconnected)
-
-    def loss(self) -> LinkLost:
-        """Return why the connection ended."""
-        ended = self._disconnected
-        fault = ended.exception() if ended.done() and not ended.cancelled() else None
-        code = fault.rc if isinstance(fault, aiomqtt.MqttCodeError) else None
-        if self._is_silent:
-            return LinkLost(f"{self._where}: silent for longer than the keepalive allows")
-        if self._is_told and isinstance(code, ReasonCode):
-            why = f"{self._where}: ended by the broker: {code}"
-            return LinkLost(why, code=code.value, is_by_peer=True)
-        # Without a DISCONNECT the library only knows "unspecified error".
-        why = "connection lost" if fault is None or code is not None else str(fault)
-        return LinkLost(f"{self._where}: {why}", is_by_peer=True)
-
-    @property
-    def _where(self) -> str:
-        return f"{self._spec.host}:{self._spec.port}"
-
-    # -- the socket on the loop: at once, never by call_soon as the library does, since by then the
-    # -- socket may be closed and its number belong to another
-
-    def _on_socket_open(self, client: paho.Client, userdata: object, sock: PahoSocket) -> None:
-        self._loop.add_reader(sock.fileno(), self._read)
-        self._tick = self._loop.call_later(TICK_S, self._look_after)
-
-    def _on_socket_close(self, client: paho.Client, userdata: object, sock: PahoSocket) -> None:
-        if sock.fileno() >= 0:
-            self._loop.remove_reader(sock.fileno())
-        if self._tick is not None:
-            self._tick.cancel()
-            self._tick = None
-
-    def _on_socket_register_write(
-        self, client: paho.Client, userdata: object, sock: PahoSocket
-    ) -> None:
-        self._loop.add_writer(sock.fileno(), self._write)
-
-    def _read(self) -> None:
-        try:
-            self._client.loop_read()
-            # Bytes already decrypted wake no selector.
-            while isinstance(sock := self._client.socket(), ssl.SSLSocket) and sock.pending():
-                self._client.loop_read()
-        except Exception as fault:  # noqa: BLE001 - whatever it makes of a peer's bytes ends the link
-            self._break(fault)
-
-    def _write(self) -> None:
-        try:
-            self._client.loop_write()
-        except Exception as fault:  # noqa: BLE001 - as above
-            self._break(fault)
-
-    def _look_after(self) -> None:
-        self._tick = self._loop.call_later(TICK_S, self._look_after)
-        try:
-            self._client.loop_misc()
-        except Exception as fault:  # noqa: BLE001 - as above
-            self._break(fault)
-
-    def _break(self, fault: Exception) -> None:
-        self._client._sock_close()  # noqa: SLF001
-        for future in (self._connected, self._disconnected):
-            if not future.done():
-                future.set_exception(aiomqtt.MqttError(f"{type(fault).__name__}: {fault}"))
-                return
-
-    def _heard_connack(
-        self,
-        client: paho.Client,
-        userdata: Any,  # noqa: ANN401 - paho's signature
-        flags: paho.ConnectFlags,
-        reason_code: ReasonCode,
-        properties: Properties | None = None,
-    ) -> None:
-        self.limits = Limits(
-            # 0 is a protocol error (MQTT 5.0 section 3.2.2.3.3); a window of none would hang.
-            receive_maximum=max(1, getattr(properties, "ReceiveMaximum", 65535)),
-            max_packet_bytes=getattr(properties, "MaximumPacketSize", None),
-        )
-        self._on_connect(client, userdata, flags, reason_code, properties)
-
-    def _heard_end(
-        self,
-        client: paho.Client,
-        userdata: Any,  # noqa: ANN401 - paho's signature
-        flags: paho.DisconnectFlags,
-        reason_code: ReasonCode,
-        properties: Properties | None = None,
-    ) -> None:
-        # Where no DISCONNECT came, the library gives 141 (keep alive timeout) for a silent link.
-        self._is_told = flags.is_disconnect_packet_from_server
-        self._is_silent = not self._is_told and reason_code.value == _KEEP_ALIVE_TIMEOUT
-        if not self._connected.done():
-            # The library would let the caller wait for a CONNACK that cannot come any more.
-            self._connected.set_exception(aiomqtt.MqttError("closed before CONNACK"))
-            return
-        self._on_disconnect(client, userdata, flags, reason_code, properties)
-
-    def _heard_puback(
-        self,
-        client: paho.Client,
-        userdata: Any,  # noqa: ANN401 - paho's signature
-        mid: int,
-        reason_code: ReasonCode,
-        properties: Properties,
-    ) -> None:
-        answer = self._waiting.get(mid)
-        if answer is not None and not answer.done():
-            answer.set_result(reason_code)
-
-    def _end_waiting(self, _ended: asyncio.Future[None]) -> None:
-        loss = self.loss()
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(loss)
-                answer.exception()  # the waiter may be cancelled already: that is no fault
