@@ -46,8 +46,8 @@ RECENT_EVENT_BYTES = 1024 * 1024
 RECENT_BATCH_BYTES = 4 * 1024 * 1024
 """What stays in memory for cursors after it was written."""
 EARLY_BYTES = RECENT_BATCH_BYTES + MEMORY_BYTES // 4
-"""Telemetry is written before its time when so much is held: at 33,000 readings a second the memory
-would be full before a commit interval of 5 s is over, and a full memory drops the oldest."""
+"""Telemetry is written before its time when so much is held: some 8,000 readings a second (at 400 bytes) would fill it
+within a commit interval of 5 s, and a full memory drops the oldest."""
 
 _log = logging.getLogger(__name__)
 
