@@ -1,9 +1,10 @@
-"""The owner of the engine: order of effects, overflow, silence behind a backlog, half a memory."""
+"""The pipeline: one owner of the engine, outputs first, nothing dropped without a word."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from agent.core.effects import (
     AlarmState,
@@ -28,200 +29,204 @@ from agent.core.spec import (
     SiteSpec,
     TelemetryMode,
     TelemetryPolicy,
-    Unheard,
 )
 from agent.outbox.records import EventRecord, OutboxStats
 from agent.pipeline import HEALTH_POINT, Inbox, Pipeline
-from drivers.clock import ManualClock
+from drivers.clock import ManualClock, SystemClock
 from drivers.reading import Quality, Reading, Value
 
-EVERY = TelemetryPolicy(mode=TelemetryMode.EVERY)
-
-
-def contact(name: str, **more: object) -> PointSpec:
-    plain = PointSpec(id=name, kind=PointKind.GENERIC, is_contact=True, telemetry=EVERY)
-    return replace(plain, **more)  # type: ignore[arg-type]
-
-
-def rule(name: str, point: str, **more: object) -> RuleSpec:
-    plain = RuleSpec(id=name, alarm_class=AlarmClass.SUPERVISORY, condition=Contact(point=point))
-    return replace(plain, **more)  # type: ignore[arg-type]
-
-
 SITE = SiteSpec(
-    site="s",
-    box="b",
-    points=(contact("smoke"), contact("heat"), contact(HEALTH_POINT, stale_after_s=1e9)),
+    site="riverside",
+    box="box",
+    points=(
+        PointSpec(
+            id="smoke",
+            kind=PointKind.SMOKE,
+            is_contact=True,
+            telemetry=TelemetryPolicy(mode=TelemetryMode.EVERY),
+        ),
+        PointSpec(id=HEALTH_POINT, kind=PointKind.HEALTH, is_contact=True, stale_after_s=1e9),
+    ),
     rules=(
-        rule("fire", "smoke", alarm_class=AlarmClass.FIRE),
-        rule("warm", "heat", is_latched=True),
-        rule("fault.smoke", "smoke", condition=Unheard(point="smoke"), on_delay_s=5.0),
-        rule(
-            "fault.box.pipeline",
-            HEALTH_POINT,
+        RuleSpec(id="fire", alarm_class=AlarmClass.FIRE, condition=Contact(point="smoke")),
+        RuleSpec(
+            id="overflow",
+            alarm_class=AlarmClass.FAULT,
             condition=Contact(point=HEALTH_POINT, is_active=False),
+            needs_ack=False,
         ),
     ),
-    outputs=(
-        OutputSpec(id="siren", kind=OutputKind.SIREN),
-        OutputSpec(id="cut", kind=OutputKind.CUT_OFF),
-    ),
-    linkages=(
-        Linkage(id="l", rules=("fire",), outputs=("siren",)),
-        Linkage(id="m", rules=("warm",), outputs=("cut",)),
-    ),
+    outputs=(OutputSpec(id="siren", kind=OutputKind.SIREN),),
+    linkages=(Linkage(id="all", outputs=("siren",), classes=(AlarmClass.FIRE,)),),
 )
 
 
 class Shell:
-    """What the pipeline hands on, in order; outlets and writer in one."""
+    """Everything the pipeline hands on, in the order it came."""
 
     def __init__(self) -> None:
-        self.order: list[str] = []
-        self.outputs: dict[str, bool] = {}
+        self.said: list[tuple[str, str]] = []
         self.events: list[Event] = []
+        self.telemetry: list[Reading] = []
         self.snapshots: list[AlarmSnapshot] = []
-        self.beats = 0
 
     def set_output(self, effect: SetOutput) -> None:
-        self.order.append("output")
-        self.outputs[effect.output] = effect.is_active
+        self.said.append(("output", f"{effect.output} {effect.is_active}"))
 
     def show_state(self, reading: Reading) -> None:
-        self.order.append("state")
+        self.said.append(("state", reading.point))
 
     def show_alarm(self, alarm: AlarmView) -> None:
-        self.order.append("alarm")
+        self.said.append(("alarm", alarm.rule))
 
     def append(self, event: Event) -> EventRecord:
-        self.order.append("event")
+        self.said.append(("event", event.subject))
         self.events.append(event)
-        return EventRecord(id="i", stream="now", seq=len(self.events), boot="b", event=event)
+        return EventRecord(id="x", stream="s", seq=len(self.events), boot="b", event=event)
 
     def add(self, reading: Reading) -> None:
-        self.order.append("telemetry")
+        self.said.append(("telemetry", reading.point))
+        self.telemetry.append(reading)
 
     def stats(self) -> OutboxStats:
         raise NotImplementedError
 
-    def beat(self) -> None:
-        self.beats += 1
-
-    def moves(self, rule_id: str) -> list[str]:
+    def alarms_to(self, state: AlarmState) -> list[str]:
         return [
-            each.to_state
+            each.rule
             for each in self.events
-            if each.kind is EventKind.ALARM and each.rule == rule_id
+            if each.kind is EventKind.ALARM and each.to_state == state
         ]
 
 
-class Bench:
-    def __init__(self, clock: ManualClock, most_readings: int = 1000) -> None:
-        self.clock = clock
-        self.shell = Shell()
-        self.inbox = Inbox(most_readings)
-        self.engine = Engine(SITE, is_memory_whole=False)
-        self.pipeline = Pipeline(
-            self.engine,
-            self.inbox,
-            clock,
-            self.shell,
-            self.shell,
-            save_snapshot=self.shell.snapshots.append,
-            beat=self.shell.beat,
-        )
-        self.pipeline.start()
-
-    def reading(self, point: str, value: Value) -> Reading:
-        return Reading(
-            point=point, value=value, quality=Quality.GOOD, unit="", at=self.clock.stamp()
-        )
-
-    def post(self, point: str, value: Value) -> None:
-        self.inbox.post([self.reading(point, value)])
+def reading(value: Value, clock: ManualClock | SystemClock, point: str = "smoke") -> Reading:
+    return Reading(point=point, value=value, quality=Quality.GOOD, unit="", at=clock.stamp())
 
 
-def test_for_one_cause_the_output_goes_before_the_event_and_that_before_telemetry(
-    clock: ManualClock,
-) -> None:
-    bench = Bench(clock)
-    bench.shell.order.clear()
-    bench.post("smoke", True)
-    bench.pipeline.drain()
-    first_of_each = list(dict.fromkeys(bench.shell.order))
-    assert first_of_each == ["output", "event", "telemetry", "state", "alarm"]
-
-
-def test_dropped_readings_are_a_fault_that_ends_when_the_queue_has_been_emptied(
-    clock: ManualClock,
-) -> None:
-    bench = Bench(clock, most_readings=3)
-    for _ in range(5):
-        bench.post("heat", False)
-    assert len(bench.inbox) == 3
-    bench.pipeline.drain()
-    assert bench.inbox.dropped_readings == 2
-    assert bench.shell.moves("fault.box.pipeline") == ["active_unacked"]
-    bench.post("heat", False)
-    bench.pipeline.drain()
-    assert bench.shell.moves("fault.box.pipeline") == ["active_unacked", "returned_unacked"]
-
-
-def test_what_waits_is_heard_before_its_point_is_called_silent(clock: ManualClock) -> None:
-    bench = Bench(clock)
-    for _ in range(600):  # more than is judged in one go, over ten minutes
-        clock.advance(1.0)
-        bench.post("smoke", False)
-    bench.pipeline.drain()
-    assert bench.shell.moves("fault.smoke") == []
-
-
-def test_no_snapshot_is_saved_before_memory_is_whole_and_then_one_with_all_of_it(
-    clock: ManualClock,
-) -> None:
-    bench = Bench(clock)
-    bench.post("smoke", True)
-    bench.pipeline.drain()
-    assert bench.shell.snapshots == []
-    bench.pipeline.restore(
-        [AlarmMemory(rule="warm", state=AlarmState.LATCHED_ACKED, since_wall_ms=5)]
+def make(
+    clock: ManualClock | SystemClock, inbox: Inbox, memories: Sequence[AlarmMemory] = ()
+) -> tuple[Pipeline, Shell, list[int]]:
+    shell = Shell()
+    beats: list[int] = []
+    pipeline = Pipeline(
+        Engine(SITE, memories),
+        inbox,
+        clock,
+        shell,
+        shell,
+        save_snapshot=shell.snapshots.append,
+        beat=lambda: beats.append(1),
     )
-    bench.post("smoke", True)
-    bench.pipeline.drain()
-    (snapshot,) = bench.shell.snapshots
-    assert {each.rule for each in snapshot.memories} == {"fire", "warm"}
+    return pipeline, shell, beats
+
+
+@asynccontextmanager
+async def running(pipeline: Pipeline) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(pipeline.run(), name="pipeline")
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+async def test_outputs_go_first_then_events_then_telemetry(clock: ManualClock) -> None:
+    inbox = Inbox()
+    pipeline, shell, _ = make(clock, inbox)
+    pipeline.start()
+    shell.said.clear()
+    inbox.post([reading(True, clock)])
+    pipeline.drain()
+    kinds = [kind for kind, _ in shell.said]
+    assert shell.said[0] == ("output", "siren True")
+    assert kinds.index("event") < kinds.index("telemetry") < kinds.index("state")
+
+
+async def test_an_alarm_event_has_the_snapshot_saved_once_a_round(clock: ManualClock) -> None:
+    inbox = Inbox()
+    pipeline, shell, _ = make(clock, inbox)
+    pipeline.start()
+    pipeline.restore([])  # memory is whole
+    for value in (True, False, True):
+        inbox.post([reading(value, clock)])
+    pipeline.drain()
+    (snapshot,) = shell.snapshots
+    assert [each.rule for each in snapshot.memories] == ["fire"]
     assert snapshot.position is not None
-    assert snapshot.position.stream == "now"
+    assert snapshot.position.seq == len(shell.events)
 
 
-def test_a_cut_off_is_told_to_restore_only_with_the_whole_memory(clock: ManualClock) -> None:
-    bench = Bench(clock)
-    bench.post("heat", False)
-    bench.pipeline.drain()
-    assert bench.shell.outputs == {"siren": False}
-    bench.pipeline.restore([])
-    assert bench.shell.outputs == {"siren": False, "cut": False}
+async def test_a_full_inbox_drops_the_oldest_and_a_fault_says_so_until_it_is_empty(
+    clock: ManualClock,
+) -> None:
+    inbox = Inbox(most_readings=10)
+    pipeline, shell, _ = make(clock, inbox)
+    pipeline.start()
+    for _ in range(25):
+        inbox.post([reading(False, clock)])
+    inbox.post([reading(True, clock)])
+    assert inbox.dropped_readings == 16
+    pipeline.drain()
+    assert "fire" in shell.alarms_to(AlarmState.ACTIVE_UNACKED), "the newest must be judged"
+    assert "overflow" in shell.alarms_to(AlarmState.ACTIVE_UNACKED)
+    inbox.post([reading(True, clock)])
+    pipeline.drain()
+    assert "overflow" in shell.alarms_to(AlarmState.NORMAL)
 
 
-async def test_time_passes_without_readings_and_each_round_beats(clock: ManualClock) -> None:
-    bench = Bench(clock)
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(bench.pipeline.run(), name="pipeline")
-        await bench.pipeline.next_round()
-        clock.advance(40.0)
-        bench.inbox.wake.set()
-        await bench.pipeline.next_round()
-        running.cancel()
-    assert bench.shell.moves("fault.smoke") == ["active_unacked"]
-    assert bench.shell.beats >= 2
+async def test_one_block_larger_than_the_inbox_is_judged_all_the_same(clock: ManualClock) -> None:
+    inbox = Inbox(most_readings=3)
+    pipeline, shell, _ = make(clock, inbox)
+    pipeline.start()
+    inbox.post([reading(False, clock)] * 5)
+    pipeline.drain()
+    assert len(shell.telemetry) == 5
+    assert inbox.dropped_readings == 0
 
 
-def test_a_command_acts_at_once_though_readings_wait(clock: ManualClock) -> None:
-    bench = Bench(clock)
-    bench.post("smoke", True)
-    bench.pipeline.drain()
-    bench.post("heat", False)
-    wish = Command(id="1", name=CommandName.ACK, actor="Li", origin="page", target="fire")
-    assert bench.pipeline.command(wish).ok
-    assert bench.shell.moves("fire") == ["active_unacked", "active_acked"]
-    assert len(bench.inbox) == 1
+async def test_what_waits_is_not_taken_for_silence(clock: ManualClock) -> None:
+    """500 readings fill a round; the one behind them says that the point was heard of all along."""
+    inbox = Inbox()
+    pipeline, shell, _ = make(clock, inbox)
+    pipeline.start()
+    inbox.post([reading(False, clock)] * 500)
+    heard = clock.advance(29.0)
+    inbox.post([Reading(point="smoke", value=False, quality=Quality.GOOD, unit="", at=heard)])
+    clock.advance(2.0)
+    pipeline.drain()
+    assert all(each.quality is Quality.GOOD for each in shell.telemetry)
+
+
+async def test_a_command_is_carried_out_at_once(clock: ManualClock) -> None:
+    inbox = Inbox()
+    pipeline, shell, _ = make(clock, inbox)
+    pipeline.start()
+    inbox.post([reading(True, clock)])
+    pipeline.drain()
+    command = Command(id="1", name=CommandName.ACK, actor="Li", origin="cli", target="fire")
+    assert pipeline.command(command).ok
+    assert "fire" in shell.alarms_to(AlarmState.ACTIVE_ACKED)
+
+
+async def test_late_memory_brings_back_a_latch_and_its_siren(clock: ManualClock) -> None:
+    inbox = Inbox()
+    pipeline, shell, _ = make(clock, inbox)
+    pipeline.start()
+    memory = AlarmMemory(rule="fire", state=AlarmState.LATCHED_UNACKED, since_wall_ms=1)
+    pipeline.restore([memory])
+    assert ("output", "siren True") in shell.said
+
+
+async def test_it_wakes_for_readings_and_beats_while_nothing_comes() -> None:
+    clock = SystemClock()
+    inbox = Inbox()
+    pipeline, shell, beats = make(clock, inbox)
+    pipeline.start()
+    async with running(pipeline):
+        async with asyncio.timeout(5):
+            inbox.post([reading(True, clock)])
+            await pipeline.next_round()
+            assert "fire" in shell.alarms_to(AlarmState.ACTIVE_UNACKED)
+            await pipeline.next_round()
+    assert len(beats) >= 2
+    assert pipeline.readings == 1
