@@ -27,7 +27,7 @@ from agent.simulate.slave import Block, SimUnit
 from agent.simulate.tcp import TcpSlave
 from drivers.clock import SystemClock
 from drivers.modbus.plan import Request
-from drivers.modbus.profiles import list_profiles, load_profile
+from drivers.modbus.profiles import list_profiles, load_profile, parse_profile
 from drivers.modbus.spec import Area, SerialPort, TcpPort
 from tests.cli.plant import ROOT, SITE, air, aside, invoke, plantroom, relays, tank
 
@@ -304,6 +304,27 @@ async def test_a_map_must_be_proven_by_more_than_zeros(
         units, _, _, found = await scan(TcpPort(host=tcp.host, port=tcp.port), 1)
     assert units == [1]
     assert [each for each in found if each] == fits
+
+
+@pytest.mark.parametrize(("register", "fits"), [(0, []), (1, ["weak"])])
+async def test_a_verify_block_that_zeros_pass_proves_nothing(
+    register: int, fits: list[str]
+) -> None:
+    weak = parse_profile(
+        "title: Weak\nsources: [none]\nverify: [{quantity: a, min: 0, max: 1}]\n"
+        "quantities: [{name: a, area: holding, address: 0, type: u16}]\n",
+        "weak.yaml",
+        "weak",
+    )
+    async with TcpSlave([SimUnit(1, [Block(Area.HOLDING, 0, [register])])], ledger()) as tcp:
+        done = await scan_port(
+            TcpPort(host=tcp.host, port=tcp.port),
+            [1],
+            clock=SystemClock(),
+            timeout_s=0.05,
+            profiles=[weak],
+        )
+    assert [fit.profile.name for fit in done.found[0].fits] == fits
 
 
 async def test_a_meter_is_known_by_its_verify_block_and_its_like_are_named() -> None:
