@@ -17,12 +17,13 @@ run: $(VENV)/.installed
 test: $(VENV)/.installed-dev system-packages
 	@$(BIN)/pytest $(ARGS)
 
-## Measure the acquisition: some two minutes; FULL=1 makes the million reads (a quarter of an hour).
+## Measure the acquisition (some two minutes; FULL=1 makes the million reads, a quarter of an hour) and
+## the whole agent (some twelve minutes).
 ## What is printed stands in docs/benchmarks.md, with what the other benchmarks are called.
 bench: $(VENV)/.installed-dev
 	@failed=0; \
 	$(BIN)/python -m benchmarks.never_wrong $(if $(FULL),$(MILLION)) || failed=1; \
-	for each in rtu_pace silent tcp_rate; do $(BIN)/python -m benchmarks.$$each || failed=1; done; \
+	for each in rtu_pace silent tcp_rate agent_steady agent_saturated agent_latency agent_outage; do $(BIN)/python -m benchmarks.$$each || failed=1; done; \
 	exit $$failed
 
 ## Format, lint, strict types: must be clean.
