@@ -15,7 +15,15 @@ from drivers.gpio.pins import OpenPins
 from drivers.gpio.spec import GpioBusSpec
 from drivers.modbus.plan import SPLIT_CODES, Request, plan_reads, split, words_of
 from drivers.modbus.registers import BIT_AREAS, Decoder
-from drivers.modbus.spec import Area, DataType, DeviceSpec, ModbusBusSpec, QuantitySpec, TcpPort
+from drivers.modbus.spec import (
+    Area,
+    DataType,
+    DeviceSpec,
+    ModbusBusSpec,
+    QuantitySpec,
+    RegisterOutputSpec,
+    TcpPort,
+)
 from drivers.modbus.transport import Link, Reply
 from drivers.reading import Reading
 
@@ -71,7 +79,7 @@ class _BusRound:
         return self._round
 
     async def _device(self, device: DeviceSpec) -> None:
-        quantities = device.quantities or _coils(device)
+        quantities = device.quantities or _read_backs(device)
         requests = list(
             plan_reads(
                 quantities,
@@ -172,10 +180,19 @@ class _BusRound:
         }
 
 
-def _coils(device: DeviceSpec) -> tuple[QuantitySpec, ...]:
-    """Return the coils of a device that has nothing but outputs: reading them back shows it is there."""
+def _read_backs(device: DeviceSpec) -> tuple[QuantitySpec, ...]:
+    """Return the lines of a device that has nothing but outputs: reading them back shows it is there."""
     return tuple(
         QuantitySpec(
+            name=each.output,
+            area=Area.HOLDING,
+            address=each.address if each.read_back is None else each.read_back,
+            type=DataType.U16,
+            kind="feedback",
+            enum={each.on: True, each.off: False},
+        )
+        if isinstance(each, RegisterOutputSpec)
+        else QuantitySpec(
             name=each.output,
             area=Area.COIL,
             address=each.address,

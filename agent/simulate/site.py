@@ -21,6 +21,7 @@ from drivers.modbus.spec import (
     DeviceSpec,
     ModbusBusSpec,
     QuantitySpec,
+    RegisterOutputSpec,
     SerialPort,
     TcpPort,
 )
@@ -130,7 +131,9 @@ def _blocks(device: DeviceSpec, clock: Clock, random: Random) -> Iterator[Block]
 
 def _coils(device: DeviceSpec, quantities: list[QuantitySpec]) -> Iterator[Block]:
     """Return the coils: they stay as the agent writes them, so that a read-back tells the truth."""
-    addresses = {each.address for each in quantities} | {each.address for each in device.outputs}
+    addresses = {each.address for each in quantities} | {
+        each.address for each in device.outputs if not isinstance(each, RegisterOutputSpec)
+    }
     spans = [(address, address + 1) for address in addresses]
     for start, end in _runs(spans, device.max_gap * _BITS_PER_REGISTER):
         yield Block(Area.COIL, start, [0] * (end - start), is_writable=True)

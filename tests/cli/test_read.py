@@ -11,6 +11,7 @@ import socket
 import tty
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,12 @@ from agent.simulate.faults import Fault, FaultKind, playable
 from agent.simulate.frames import Framing
 from agent.simulate.ledger import Ledger
 from agent.simulate.line import RtuLine
-from agent.simulate.slave import SimUnit
+from agent.simulate.slave import Block, SimUnit
 from agent.simulate.tcp import TcpSlave
 from drivers.clock import SystemClock
 from drivers.gpio.pins import MockPins, Pins
 from drivers.gpio.spec import ContactForm, GpioBusSpec, InputSpec, LineSpec
-from drivers.modbus.spec import Area
+from drivers.modbus.spec import Area, DeviceSpec, ModbusBusSpec, RegisterOutputSpec, TcpPort
 from drivers.reading import Quality
 from tests.cli.plant import SITE, air, aside, plantroom, relays, tank
 from tests.process.box import run_box
@@ -268,6 +269,23 @@ async def test_a_device_with_outputs_only_is_read_back(path: Path) -> None:
         assert line.station.units[3].value(Area.COIL, 1) == 1  # read, not written
     (siren,) = done.taken
     assert (siren.reading.point, siren.raw, siren.reading.value) == ("siren", "1", True)
+
+
+async def test_a_register_output_is_read_back_in_its_two_values(path: Path) -> None:
+    outputs = (
+        RegisterOutputSpec(output="fan", address=1, on=5, off=6),
+        RegisterOutputSpec(output="pump", address=2, on=5, off=6, read_back=3),
+        RegisterOutputSpec(output="odd", address=4, on=5, off=6),
+    )
+    device = DeviceSpec(id="drive", unit=1, outputs=outputs)
+    unit = SimUnit(1, [Block(Area.HOLDING, 0, [0, 5, 5, 6, 9])])
+    async with plant([unit]) as (tcp, _, _):
+        port = TcpPort(host=tcp.host, port=tcp.port)
+        bus = ModbusBusSpec(id="t", port=port, devices=(device,))
+        site = replace(load_site(path), modbus_buses=(bus,))
+        done = await read_once(site, SystemClock(), lambda _: MockPins().open)
+    assert [each.reading.value for each in done.taken] == [True, False, None]
+    assert done.taken[2].reading.reason == "unknown code"
 
 
 async def test_a_faulty_site_file_exits_78_with_every_fault(path: Path) -> None:
