@@ -118,6 +118,7 @@ class _Service:
                     stop=self._stop,
                     config_fault=self._fault,
                     on_ready=self._meet,
+                    is_changeover=lambda: not self._is_ending,
                 )
             for task in helpers:
                 task.cancel()
@@ -143,7 +144,7 @@ class _Service:
             self._notifier.reloading(self._clock)
             try:
                 site = await asyncio.to_thread(_load_again, self._options, self._sets)
-            except ConfigError as error:
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one goes on
                 _log.error("reload refused, the old configuration goes on: %s", error)
                 if self._agent is not None:
                     self._agent.tell_config(str(error))
