@@ -146,7 +146,12 @@ def _check_loop(
         return
     own = {f"{output.id}.health"}
     for measured in catalogue.by_device.get(output.device or "", ()):
-        if measured.quantity.area is Area.COIL and measured.quantity.address == output.coil:
+        at = measured.quantity.area, measured.quantity.address
+        if at in (
+            (Area.COIL, output.coil),
+            (Area.HOLDING, output.register_),
+            (Area.HOLDING, output.read_back),
+        ):
             own.add(measured.point)
     for leaf, below in leaves(rule.when, (*path, "when")):
         if own & catalogue.roots(leaf.point):

@@ -19,7 +19,7 @@ from agent.config.model_wires import (
     SerialBusModel,
     TcpBusModel,
 )
-from agent.core.spec import OutputKind, PointKind
+from agent.core.spec import PointKind
 from drivers.gpio.spec import ContactForm
 from drivers.modbus.spec import PollClass
 
@@ -40,7 +40,6 @@ def check_wires(catalogue: Catalogue, findings: Findings, folder: Path) -> None:
     _check_ports(site, findings)
     _check_devices(catalogue, findings)
     _check_inputs(catalogue, findings)
-    _check_outputs(catalogue, findings)
     _check_pins(site, findings)
     _check_uplinks(catalogue, findings, folder)
     _check_box(site, findings)
@@ -198,7 +197,7 @@ def _check_inputs(catalogue: Catalogue, findings: Findings) -> None:
     buses = {bus.id: bus for bus in site.buses}
     for index, each in enumerate(site.inputs):
         path: KeyPath = ("inputs", index)
-        _check_pin_bus(each.bus, (*path, "bus"), catalogue, findings)
+        check_pin_bus(each.bus, (*path, "bus"), catalogue, findings)
         bus = buses.get(each.bus)
         if isinstance(bus, GpioBusModel) and each.debounce_ms and each.debounce_ms < bus.poll_ms:
             findings.warn(
@@ -217,7 +216,8 @@ def _check_inputs(catalogue: Catalogue, findings: Findings) -> None:
             )
 
 
-def _check_pin_bus(bus: str, path: KeyPath, catalogue: Catalogue, findings: Findings) -> None:
+def check_pin_bus(bus: str, path: KeyPath, catalogue: Catalogue, findings: Findings) -> None:
+    """Note it when a bus is not there or has no pins."""
     kinds = {each.id: each for each in catalogue.site.buses}
     if bus in catalogue.opaque:
         return
@@ -225,48 +225,6 @@ def _check_pin_bus(bus: str, path: KeyPath, catalogue: Catalogue, findings: Find
         findings.fault(path, f"no bus '{bus}'{did_you_mean(bus, kinds)}")
     elif not isinstance(kinds[bus], GpioBusModel):
         findings.fault(path, f"'{bus}' has no pins; name a gpio bus")
-
-
-def _check_outputs(catalogue: Catalogue, findings: Findings) -> None:
-    site = catalogue.site
-    devices = {device.id for device in site.devices}
-    coils: dict[tuple[str, int], str] = {}
-    for index, output in enumerate(site.outputs):
-        path: KeyPath = ("outputs", index)
-        on_pin = output.bus is not None and output.pin is not None
-        on_coil = output.device is not None and output.coil is not None
-        given = [
-            each
-            for each, value in (
-                ("bus", output.bus),
-                ("pin", output.pin),
-                ("device", output.device),
-                ("coil", output.coil),
-            )
-            if value is not None
-        ]
-        if on_pin == on_coil or len(given) != 2:
-            if output.id not in catalogue.opaque:
-                findings.fault((*path, "id"), "needs either bus and pin, or device and coil")
-            continue
-        if output.bus is not None:
-            _check_pin_bus(output.bus, (*path, "bus"), catalogue, findings)
-        elif output.device is not None and output.coil is not None:
-            if output.device not in devices and output.device not in catalogue.opaque:
-                findings.fault(
-                    (*path, "device"),
-                    f"no device '{output.device}'{did_you_mean(output.device, devices)}",
-                )
-            taken = coils.setdefault((output.device, output.coil), output.id)
-            if taken != output.id:
-                findings.fault(
-                    (*path, "coil"), f"coil {output.coil} of '{output.device}' is '{taken}' already"
-                )
-        if output.kind is OutputKind.HEALTH and output.active == "de-energised":
-            findings.fault(
-                (*path, "active"),
-                "a health output is energised while the agent is well, so that a dead box drops out",
-            )
 
 
 def _pins(site: SiteModel) -> Iterator[tuple[str, int, KeyPath, InputModel | OutputModel]]:

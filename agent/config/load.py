@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.config.catalogue import Catalogue, Findings, build_catalogue
 from agent.config.check_derived import check_derived
+from agent.config.check_outputs import check_outputs
 from agent.config.check_reads import check_reads
 from agent.config.check_rules import check_rules
 from agent.config.check_wires import check_wires
@@ -124,6 +125,7 @@ def load_site(
     )
     check_wires(catalogue, findings, folder)
     check_reads(catalogue, findings)
+    check_outputs(catalogue, findings)
     check_derived(catalogue, findings)
     check_rules(catalogue, findings)
     passwords = _passwords(checked.model, findings, env, credentials_dir, folder)

@@ -243,14 +243,48 @@ class InputModel(Model):
 
 
 class OutputModel(Model):
-    """A switched line: a pin of the box, or a coil of a device."""
+    """A switched line: a pin of the box, or a coil or register of a device."""
 
     id: Id
     kind: Annotated[OutputKind, Field(strict=False)]
     bus: Id | None = Field(default=None, description="GPIO bus; with `pin`.")
     pin: Pin | None = Field(default=None, description="BCM number, 2 to 27.")
-    device: Id | None = Field(default=None, description="Modbus device; with `coil`.")
+    device: Id | None = Field(default=None, description="Modbus device; with `coil` or `register`.")
     coil: int | None = Field(default=None, ge=0, le=65535, description="Coil address, from 0.")
+    register_: int | None = Field(
+        default=None,
+        alias="register",
+        ge=0,
+        le=65535,
+        description="Holding register, protocol address from 0; it holds `on` or `off`.",
+    )
+    on: int | None = Field(
+        default=None, ge=0, le=65535, description="Value that energises; 1 when left out."
+    )
+    off: int | None = Field(
+        default=None, ge=0, le=65535, description="Value that de-energises; 0 when left out."
+    )
+    read_back: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Holding register that tells the state in the same values; the same one when "
+        "left out.",
+    )
+    pulse_ms: int | None = Field(
+        default=None,
+        ge=100,
+        le=3_276_700,
+        multiple_of=100,
+        description="With `coil`: the module itself switches off after this time.",
+    )
+    pulse_coil: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Where the module takes pulses (function 05, value x 100 ms); `coil` + 512 when "
+        "left out, as with Waveshare relays.",
+    )
     active: Literal["energised", "de-energised"] | None = Field(
         default=None,
         description="What the relay does when the output is active; a cut-off drops out unless told "

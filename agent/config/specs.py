@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.config.builtin import NEVER_S, PROOF_S, builtin_points, builtin_rules
 from agent.config.catalogue import Catalogue, Measured
+from agent.config.check_outputs import is_energised_when_active, on_off_of, pulse_coil_of
 from agent.config.check_rules import LATCHED, leaves, rule_zone
 from agent.config.check_wires import poll_period_s
 from agent.config.model_base import TelemetryModel
@@ -53,10 +54,13 @@ from drivers.modbus.spec import (
     DeviceSpec,
     ModbusBusSpec,
     PollClass,
+    PulseOutputSpec,
     QuantitySpec,
+    RegisterOutputSpec,
     SerialPort,
     TcpPort,
 )
+from drivers.modbus.spec import OutputSpec as ModbusOutputSpec
 
 _MISSED_POLLS = 3
 """A point is stale after this many polls without a reading, and not before PROOF_S."""
@@ -88,7 +92,8 @@ def site_spec(catalogue: Catalogue) -> SiteSpec:
                 kind=output.kind,
                 zone=output.zone or "",
                 label=output.label.spec(),
-                is_energised_when_active=_is_energised_when_active(output),
+                is_energised_when_active=is_energised_when_active(output),
+                pulse_s=(output.pulse_ms or 0) / 1000,
             )
             for output in site.outputs
         ),
@@ -105,13 +110,6 @@ def site_spec(catalogue: Catalogue) -> SiteSpec:
         derived=tuple(_derived(catalogue)),
         labels={each.id: each.label.spec() for each in labelled},
     )
-
-
-def _is_energised_when_active(output: OutputModel) -> bool:
-    """A cut-off cuts by dropping out unless the site says otherwise (design section 5)."""
-    if output.active is None:
-        return output.kind is not OutputKind.CUT_OFF
-    return output.active == "energised"
 
 
 def _input_points(catalogue: Catalogue) -> Iterator[PointSpec]:
@@ -293,9 +291,9 @@ def _device(device: DeviceModel, catalogue: Catalogue, urgent: frozenset[str]) -
         unit=device.unit,
         quantities=tuple(_polled(item, urgent) for item in catalogue.by_device[device.id]),
         outputs=tuple(
-            CoilOutputSpec(output=output.id, address=output.coil)
+            _device_output(output)
             for output in catalogue.site.outputs
-            if output.device == device.id and output.coil is not None
+            if output.device == device.id
         ),
     )
     if profile is not None:
@@ -315,6 +313,26 @@ def _device(device: DeviceModel, catalogue: Catalogue, urgent: frozenset[str]) -
     if device.gap_ms is not None:
         spec = replace(spec, gap_s=device.gap_ms / 1000)
     return spec
+
+
+def _device_output(output: OutputModel) -> ModbusOutputSpec:
+    if output.coil is None:
+        on, off = on_off_of(output)
+        return RegisterOutputSpec(
+            output=output.id,
+            address=output.register_ or 0,
+            on=on,
+            off=off,
+            read_back=output.read_back,
+        )
+    if output.pulse_ms is None:
+        return CoilOutputSpec(output=output.id, address=output.coil)
+    return PulseOutputSpec(
+        output=output.id,
+        address=output.coil,
+        pulse_address=pulse_coil_of(output),
+        pulse_s=output.pulse_ms / 1000,
+    )
 
 
 def _urgent(catalogue: Catalogue) -> frozenset[str]:

@@ -219,7 +219,7 @@ inputs:
 outputs:
   - {id: siren, kind: siren}
 """, (
-        '5:10: outputs[0].id: needs either bus and pin, or device and coil',
+        '5:10: outputs[0].id: needs bus and pin, or device and coil, or device and register',
     )),
     Case('unknown zone', """\
 buses:
