@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -147,6 +148,7 @@ async def started(
     started_s = asyncio.get_running_loop().time()
     with log_path.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
+            *_dies_with_us(),
             sys.executable,
             *words,
             cwd=ROOT,
@@ -167,6 +169,12 @@ async def started(
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+def _dies_with_us() -> tuple[str, ...]:
+    """Return the prefix that lets the kernel end a process when the benchmark is killed, where there is one."""
+    setpriv = shutil.which("setpriv")
+    return () if setpriv is None else (setpriv, "--pdeathsig", "KILL", "--")
 
 
 def agent_words(folder: Path, *, entry: Sequence[str] = ("-m", "agent")) -> tuple[str, ...]:
