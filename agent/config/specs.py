@@ -368,10 +368,10 @@ def line_buses(catalogue: Catalogue) -> dict[str, str]:
 def stop_states(catalogue: Catalogue) -> dict[str, StopState]:
     """Return what each output is left in at a stop in good order.
 
-    What cuts or shuts stays as it is; what makes noise or light falls silent, since a process that is
-    gone could not stop it.
+    What switches equipment stays as it is (a smoke fan must not stop because an agent is upgraded);
+    what makes noise or light falls silent, since a process that is gone could not stop it.
     """
-    holding = (OutputKind.CUT_OFF, OutputKind.VALVE)
+    holding = (OutputKind.CUT_OFF, OutputKind.VALVE, OutputKind.RELAY)
     return {
         output.id: StopState(output.at_stop)
         if output.at_stop is not None

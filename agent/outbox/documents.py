@@ -161,6 +161,14 @@ def snapshot_tables(snapshot: AlarmSnapshot) -> dict[str, dict[str, Any]]:
     }
 
 
+def _remembered_state(word: object) -> AlarmState:
+    """Return the state; one this version does not know (after a downgrade) is an alarm to look at."""
+    try:
+        return AlarmState(str(word))
+    except ValueError:
+        return AlarmState.ACTIVE_UNACKED
+
+
 def snapshot_record(
     position: Mapping[str, Any] | None, alarms: list[Mapping[str, Any]]
 ) -> AlarmSnapshot:
@@ -174,7 +182,7 @@ def snapshot_record(
             memories=tuple(
                 AlarmMemory(
                     rule=each["rule"],
-                    state=AlarmState(each["state"]),
+                    state=_remembered_state(each["state"]),
                     since_wall_ms=each["since_wall_ms"],
                     actor=each["actor"],
                     is_silenced=each["is_silenced"],
