@@ -217,6 +217,8 @@ def _behind(catalogue: Catalogue, point: str, opted_out: frozenset[str]) -> tupl
     for root in sorted(catalogue.roots(point)):
         if root in catalogue.inputs:
             found += _above(catalogue, catalogue.inputs[root].bus)
+        elif root in catalogue.counters:
+            found += _above(catalogue, catalogue.counters[root].bus)
         elif root in catalogue.measured:
             found += _above(catalogue, catalogue.measured[root].device.id)
     return tuple(dict.fromkeys(found))
@@ -240,6 +242,7 @@ def _opted_out(catalogue: Catalogue) -> frozenset[str]:
     return frozenset(
         [each.id for each in catalogue.site.inputs if each.fault == "off"]
         + [item.point for item in catalogue.measured.values() if item.settings.fault == "off"]
+        + [each.id for each in catalogue.counters.values() if each.fault == "off"]
         + [each.id for each in catalogue.derived.values() if each.fault == "off"]
     )
 

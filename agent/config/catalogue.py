@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.config.faults import ConfigFault, KeyPath, did_you_mean
-from agent.config.model_derived import DerivedModel
+from agent.config.model_derived import CounterModel, DerivedModel
 from agent.config.model_site import SiteModel
 from agent.config.model_wires import DeviceModel, InputModel, PointModel, QuantityModel
 from agent.config.positions import Document
@@ -86,6 +86,7 @@ class Catalogue:
     inputs: dict[str, InputModel] = field(default_factory=dict)
     measured: dict[str, Measured] = field(default_factory=dict)
     by_device: dict[str, list[Measured]] = field(default_factory=dict)
+    counters: dict[str, CounterModel] = field(default_factory=dict)
     derived: dict[str, DerivedModel] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
     """By device."""
@@ -115,6 +116,7 @@ class Catalogue:
         return {
             *self.inputs,
             *self.measured,
+            *self.counters,
             *self.derived,
             *self.health_points,
             *self.online_points,
@@ -123,26 +125,26 @@ class Catalogue:
     def is_contact(self, point: str) -> bool:
         """Return whether a known point reads true and false."""
         measured = self.measured.get(point)
-        return measured.is_contact if measured else point not in self.derived
+        return measured.is_contact if measured else not self.is_number(point)
 
     def is_number(self, point: str) -> bool:
         """Return whether a known point can be compared with a limit and calculated with."""
         measured = self.measured.get(point)
-        return measured.is_number if measured else point in self.derived
+        return measured.is_number if measured else point in self.derived or point in self.counters
 
     def unit_of(self, point: str) -> str | None:
         """Return the unit of a point that has numbers, empty when they have none; None: no such point."""
         if (measured := self.measured.get(point)) is not None:
             return measured.quantity.unit
-        derived = self.derived.get(point)
-        return None if derived is None else derived.unit
+        other = self.derived.get(point) or self.counters.get(point)
+        return None if other is None else other.unit
 
     def kind_of(self, point: str) -> str:
         """Return the kind of a point that has numbers, a word of PointKind; else empty."""
         if (measured := self.measured.get(point)) is not None:
             return measured.quantity.kind
-        derived = self.derived.get(point)
-        return "" if derived is None else derived.kind
+        other = self.derived.get(point) or self.counters.get(point)
+        return "" if other is None else other.kind
 
     def roots(self, point: str) -> frozenset[str]:
         """Return the points a derived point comes from in the end; of any other, itself.
@@ -171,6 +173,8 @@ class Catalogue:
         """Return the zone of a point, empty when it has none."""
         if point in self.inputs:
             return self.inputs[point].zone or ""
+        if point in self.counters:
+            return self.counters[point].zone or ""
         if (measured := self.measured.get(point)) is not None:
             return measured.settings.zone or measured.device.zone or ""
         if (derived := self.derived.get(point)) is not None:
@@ -206,6 +210,8 @@ def build_catalogue(
         catalogue.by_device[device.id] = measured
         for item in measured:
             catalogue.measured.setdefault(item.point, item)
+    for counter in site.counters:
+        catalogue.counters.setdefault(counter.id, counter)
     for derived in site.derived:
         catalogue.derived.setdefault(derived.id, derived)
     return catalogue

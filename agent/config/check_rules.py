@@ -270,6 +270,8 @@ def _module(point: str, catalogue: Catalogue) -> str:
     """Return what a point's wire ends at."""
     if point in catalogue.inputs:
         return f"bus '{catalogue.inputs[point].bus}'"
+    if point in catalogue.counters:
+        return f"bus '{catalogue.counters[point].bus}'"
     for device, items in catalogue.by_device.items():
         if any(item.point == point for item in items):
             return f"device '{device}'"
@@ -301,6 +303,9 @@ def _check_opt_outs(catalogue: Catalogue, findings: Findings) -> None:
     for index, each in enumerate(catalogue.site.inputs):
         if each.fault == "off":
             look(each.id, ("inputs", index))
+    for index, counter in enumerate(catalogue.site.counters):
+        if counter.fault == "off":
+            look(counter.id, ("counters", index))
     for index, derived in enumerate(catalogue.site.derived):
         if derived.fault == "off":
             look(derived.id, ("derived", index))

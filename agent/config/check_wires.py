@@ -11,6 +11,7 @@ from pathlib import Path
 from agent.config.catalogue import Catalogue, Findings
 from agent.config.faults import KeyPath, did_you_mean
 from agent.config.model_base import PIN_FIRST, PIN_LAST
+from agent.config.model_derived import CounterModel
 from agent.config.model_site import SiteModel, UplinkModel
 from agent.config.model_wires import (
     GpioBusModel,
@@ -20,6 +21,7 @@ from agent.config.model_wires import (
     TcpBusModel,
 )
 from agent.core.spec import PointKind
+from drivers.gpio.counting import fastest_hz
 from drivers.gpio.spec import ContactForm
 from drivers.modbus.spec import PollClass
 
@@ -40,6 +42,7 @@ def check_wires(catalogue: Catalogue, findings: Findings, folder: Path) -> None:
     _check_ports(site, findings)
     _check_devices(catalogue, findings)
     _check_inputs(catalogue, findings)
+    _check_counters(catalogue, findings)
     _check_pins(site, findings)
     _check_uplinks(catalogue, findings, folder)
     _check_box(site, findings)
@@ -56,6 +59,7 @@ def _named(catalogue: Catalogue) -> Iterator[tuple[str, str, KeyPath]]:
         ("buses", "a bus"),
         ("devices", "a device"),
         ("inputs", "an input"),
+        ("counters", "a counter"),
         ("derived", "a derived point"),
         ("outputs", "an output"),
         ("rules", "a rule"),
@@ -95,7 +99,7 @@ def _check_zones(site: SiteModel, findings: Findings, opaque: set[str]) -> None:
         if zone is not None and zone not in zones and zone not in opaque:
             findings.fault(path, f"no zone '{zone}'{did_you_mean(zone, zones)}")
 
-    for section in ("devices", "inputs", "derived", "outputs", "rules"):
+    for section in ("devices", "inputs", "counters", "derived", "outputs", "rules"):
         for index, each in enumerate(getattr(site, section)):
             look(each.zone, (section, index, "zone"))
     for index, device in enumerate(site.devices):
@@ -216,6 +220,23 @@ def _check_inputs(catalogue: Catalogue, findings: Findings) -> None:
             )
 
 
+def _check_counters(catalogue: Catalogue, findings: Findings) -> None:
+    buses = {bus.id: bus for bus in catalogue.site.buses}
+    for index, each in enumerate(catalogue.site.counters):
+        path: KeyPath = ("counters", index)
+        check_pin_bus(each.bus, (*path, "bus"), catalogue, findings)
+        bus = buses.get(each.bus)
+        if not isinstance(bus, GpioBusModel) or each.id in catalogue.opaque:
+            continue
+        most_hz = fastest_hz(bus.poll_ms / 1000, each.debounce_ms / 1000)
+        if each.max_hz > most_hz:
+            findings.fault(
+                (*path, "max_hz"),
+                f"'{bus.id}' sees {most_hz:.3g} pulses a second for sure (poll_ms {bus.poll_ms:g}, "
+                f"debounce_ms {each.debounce_ms:g}): shorten poll_ms, or use a counting module",
+            )
+
+
 def check_pin_bus(bus: str, path: KeyPath, catalogue: Catalogue, findings: Findings) -> None:
     """Note it when a bus is not there or has no pins."""
     kinds = {each.id: each for each in catalogue.site.buses}
@@ -227,11 +248,15 @@ def check_pin_bus(bus: str, path: KeyPath, catalogue: Catalogue, findings: Findi
         findings.fault(path, f"'{bus}' has no pins; name a gpio bus")
 
 
-def _pins(site: SiteModel) -> Iterator[tuple[str, int, KeyPath, InputModel | OutputModel]]:
+def _pins(
+    site: SiteModel,
+) -> Iterator[tuple[str, int, KeyPath, InputModel | CounterModel | OutputModel]]:
     for index, each in enumerate(site.inputs):
         yield each.bus, each.pin, ("inputs", index, "pin"), each
         if each.pair_pin is not None:
             yield each.bus, each.pair_pin, ("inputs", index, "pair_pin"), each
+    for index, counter in enumerate(site.counters):
+        yield counter.bus, counter.pin, ("counters", index, "pin"), counter
     for index, output in enumerate(site.outputs):
         if output.bus is not None and output.pin is not None:
             yield output.bus, output.pin, ("outputs", index, "pin"), output

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from agent.config.model_base import NAME_PATTERN, Id, LabelModel, Model, Port, Text, Word
-from agent.config.model_derived import DerivedModel
+from agent.config.model_derived import CounterModel, DerivedModel
 from agent.config.model_rules import LinkageModel, RuleModel
 from agent.config.model_wires import BusModel, DeviceModel, FaultsModel, InputModel, OutputModel
 
@@ -147,6 +147,7 @@ class SiteModel(Model):
     buses: tuple[BusModel, ...] = ()
     devices: tuple[DeviceModel, ...] = ()
     inputs: tuple[InputModel, ...] = ()
+    counters: tuple[CounterModel, ...] = ()
     derived: tuple[DerivedModel, ...] = ()
     outputs: tuple[OutputModel, ...] = ()
     rules: tuple[RuleModel, ...] = ()

@@ -48,7 +48,7 @@ from agent.core.spec import (
 )
 from agent.outputs import StopState
 from agent.uplink.spec import Protocol, TlsSpec, UplinkSpec
-from drivers.gpio.spec import GpioBusSpec, InputSpec, LineSpec
+from drivers.gpio.spec import CounterSpec, GpioBusSpec, InputSpec, LineSpec
 from drivers.modbus.spec import (
     CoilOutputSpec,
     DeviceSpec,
@@ -78,6 +78,7 @@ def site_spec(catalogue: Catalogue) -> SiteSpec:
     measured = (
         *_input_points(catalogue),
         *_device_points(catalogue),
+        *_counter_points(catalogue),
         *_derived_points(catalogue),
     )
     labelled = (*site.zones, *site.devices, *site.buses)
@@ -148,6 +149,22 @@ def _device_points(catalogue: Catalogue) -> Iterator[PointSpec]:
                 stale_after_s=settings.stale_after_s or max(PROOF_S, _MISSED_POLLS * period_s),
                 is_contact=item.is_contact,
             )
+
+
+def _counter_points(catalogue: Catalogue) -> Iterator[PointSpec]:
+    for each in catalogue.site.counters:
+        policy = (each.telemetry or TelemetryModel()).spec()
+        yield PointSpec(
+            id=each.id,
+            kind=PointKind(each.kind),
+            unit=each.unit,
+            zone=each.zone or "",
+            device=each.bus,
+            label=each.label.spec(),
+            telemetry=policy,
+            state_deadband=policy.deadband if each.state_deadband is None else each.state_deadband,
+            stale_after_s=PROOF_S,
+        )
 
 
 def _derived_points(catalogue: Catalogue) -> Iterator[PointSpec]:
@@ -240,6 +257,20 @@ def gpio_specs(catalogue: Catalogue) -> tuple[GpioBusSpec, ...]:
                     pair_pin=each.pair_pin,
                 )
                 for each in site.inputs
+                if each.bus == bus.id
+            ),
+            counters=tuple(
+                CounterSpec(
+                    point=each.id,
+                    pin=each.pin,
+                    contact=each.contact,
+                    max_hz=each.max_hz,
+                    unit=each.unit,
+                    per_pulse=each.per_pulse,
+                    pull=each.pull,
+                    debounce_s=each.debounce_ms / 1000,
+                )
+                for each in site.counters
                 if each.bus == bus.id
             ),
             outputs=tuple(

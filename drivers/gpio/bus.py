@@ -13,6 +13,7 @@ from drivers.backoff import Backoff
 from drivers.base import BusStats, Emit, online_point
 from drivers.clock import Clock, Stamp
 from drivers.errors import DriverError, PortUnavailable, Unavailable
+from drivers.gpio.counting import WatchedCounter
 from drivers.gpio.inputs import WatchedContact
 from drivers.gpio.outputs import GpioLine
 from drivers.gpio.pins import OpenPins, Pins
@@ -54,7 +55,10 @@ class GpioBus:
         self._backoff = backoff or Backoff(0.25, 5.0)
         self._pins: Pins | None = None
         self._opening: Future[Pins] | None = None
-        self._inputs = tuple(WatchedContact(each, spec.refresh_s) for each in spec.inputs)
+        self._inputs: tuple[WatchedContact | WatchedCounter, ...] = (
+            *(WatchedContact(each, spec.refresh_s) for each in spec.inputs),
+            *(WatchedCounter(each, spec.refresh_s) for each in spec.counters),
+        )
         self._lines = {each.output: GpioLine(each, self._suspect) for each in spec.outputs}
         self._wake = asyncio.Event()
         self._tried = asyncio.Event()

@@ -178,6 +178,12 @@ class WatchedContact:
         self._filter.forget()
         return True
 
+    @property
+    def state(self) -> bool | None:
+        """Whether the contact has left its rest; None while nobody can tell."""
+        state = self._filter.state
+        return state if isinstance(state, bool) and not self._trouble else None
+
     def due_s(self) -> float | None:
         """Return when to look again at the latest, monotonic seconds; None for no hurry."""
         return self._filter.due_s()

@@ -38,6 +38,23 @@ class InputSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CounterSpec:
+    """A meter's contact on one pin: a pulse each time it leaves its rest. The reading is a number."""
+
+    point: str
+    pin: int
+    """BCM number, 2 to 27."""
+    contact: ContactForm
+    max_hz: float
+    """The fastest it pulses; more than drivers.gpio.counting.fastest_hz is not seen for sure."""
+    unit: str = ""
+    per_pulse: float = 1.0
+    """How much one pulse is, in the unit."""
+    pull: Pull = Pull.UP
+    debounce_s: float = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LineSpec:
     """One output on one pin."""
 
@@ -60,4 +77,5 @@ class GpioBusSpec:
     refresh_s: float = 5.0
     """How often an unchanged contact is read out again, as proof of life."""
     inputs: tuple[InputSpec, ...] = ()
+    counters: tuple[CounterSpec, ...] = ()
     outputs: tuple[LineSpec, ...] = ()
