@@ -23,6 +23,7 @@ from agent.config.faults import ConfigError
 from agent.config.last_good import keep_or_warn, load_or_last_good
 from agent.config.load import LoadedSite, load_site
 from agent.simulate.pin_door import serve_pins
+from agent.simulate.pin_hand import levels
 from agent.supervise import HardDeadline
 from agent.systemd.journal import logging_to_journal
 from agent.systemd.notify import Notifier
@@ -105,6 +106,8 @@ class _Service:
             open_chip = _open_real_chip
             if self._options.pin_door is not None:
                 pins = MockPins()
+                for pin, high in _levels_at_start(self._site, self._options.pins).items():
+                    pins.drive(pin, high)
                 open_chip = partial(_open_mock_chip, pins)
                 door = serve_pins(pins, self._options.pin_door)
                 helpers.append(tasks.create_task(door, name="pin door"))
@@ -173,12 +176,30 @@ def _load_again(options: argparse.Namespace, sets: Mapping[str, str]) -> LoadedS
     )
 
 
+def _levels_at_start(site: LoadedSite, words: Sequence[str]) -> dict[int, bool]:
+    """Return the level of every mock input before anybody moves it: at rest, but for `--pin` words."""
+    found: dict[int, bool] = {}
+    for bus in site.gpio_buses:
+        found |= levels(bus.inputs)
+    for word in words:
+        pin, _, level = word.partition("=")
+        found[int(pin)] = level == "1"
+    return found
+
+
 def _open_real_chip(spec: GpioBusSpec) -> OpenPins:
     return partial(open_factory, "lgpio", spec.chip)
 
 
 def _open_mock_chip(pins: MockPins, _: GpioBusSpec) -> OpenPins:
     return pins.open
+
+
+def _pin_level(word: str) -> str:
+    pin, _, level = word.partition("=")
+    if not pin.isdecimal() or level not in ("0", "1"):
+        raise argparse.ArgumentTypeError(f"say PIN=0 or PIN=1, not {word}")
+    return word
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
@@ -204,6 +225,15 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         type=Path,
         metavar="SOCKET",
         help="no GPIO chip: mock pins that another program moves through this Unix socket",
+    )
+    parser.add_argument(
+        "--pin",
+        dest="pins",
+        action="append",
+        default=[],
+        type=_pin_level,
+        metavar="PIN=0|1",
+        help="with --pin-door: the level of an input at the start; at rest otherwise",
     )
     parser.add_argument("--debug", action="store_true", help="log every poll")
     return parser.parse_args(words)

@@ -8,7 +8,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from agent.local.client import AgentClient
 from tests.process.box import Box, run_box
 
 pytestmark = pytest.mark.process
@@ -60,26 +59,10 @@ async def quiet_at_boot(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def reset(box: Box) -> None:
-    """The mock pins boot with the loop open, which is smoke: a person takes it back."""
-    await box.drive(SMOKE_PIN, False)
-    await box.page()
-    async with AgentClient(box.socket_path) as client:
-        for _ in range(50):
-            await client.command({"name": "ack", "target": "smoke", "actor": "test"})
-            done = await client.command(
-                {"name": "reset", "target": "smoke", "actor": "test", "code": "test"}
-            )
-            if done["ok"]:
-                return
-            await asyncio.sleep(0.1)
-    raise AssertionError(f"reset: {done}\n{box.log}")
-
-
 async def test_an_open_smoke_loop_at_boot_is_smoke_before_anything_else_is_up(
     quiet_at_boot: Path,
 ) -> None:
-    async with run_box(quiet_at_boot) as box:
+    async with run_box(quiet_at_boot, options=("--pin", "17=1")) as box:
         await box.ready()
         await box.until_level(SIREN_PIN, True, LIMIT_S)
 
@@ -91,8 +74,8 @@ async def test_the_siren_sounds_with_no_broker_and_while_this_hangs(
     write_site(tmp_path, "broker.example" if hang == "dns" else "127.0.0.1")
     async with run_box(tmp_path, hang=hang) as box:
         await box.ready()
-        await reset(box)
         if hang == "page":
+            await box.page()
             async with aiohttp.ClientSession(
                 connector=aiohttp.UnixConnector(path=str(box.socket_path))
             ) as session:

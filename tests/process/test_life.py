@@ -20,11 +20,12 @@ from tests.process.test_independence import (
     SIREN_PIN,
     SITE,
     SMOKE_PIN,
-    reset,
     smoke_sounds_the_siren,
 )
 
 pytestmark = pytest.mark.process
+
+SMOKE_AT_START = ("--pin", f"{SMOKE_PIN}=1")
 
 
 def site_at(broker: Broker) -> str:
@@ -102,8 +103,8 @@ async def test_after_a_kill_latches_and_sirens_are_there_again(tmp_path: Path) -
         (tmp_path / "site.yaml").write_text(site_at(broker), "utf-8")
         async with run_box(tmp_path) as box:
             await box.ready()
-            await reset(box)
             await smoke_sounds_the_siren(box)
+            await box.page()
             async with AgentClient(box.socket_path) as client:
                 outcome = await client.command({"name": "ack", "target": "smoke", "actor": "Li"})
             assert outcome["ok"]
@@ -159,7 +160,7 @@ async def test_a_bad_configuration_never_stops_what_ran_before(tmp_path: Path, h
             assert "sirene" in box.log or "siren" in box.log
         return
     site.write_text(good, "utf-8")
-    async with run_box(tmp_path) as box:
+    async with run_box(tmp_path, options=SMOKE_AT_START) as box:
         await box.ready()
         await box.until_level(SIREN_PIN, True, LIMIT_S)
         for _ in range(100):
@@ -168,7 +169,7 @@ async def test_a_bad_configuration_never_stops_what_ran_before(tmp_path: Path, h
             await asyncio.sleep(0.05)
         await box.stop()
     site.write_text(bad, "utf-8")
-    async with run_box(tmp_path) as box:
+    async with run_box(tmp_path, options=SMOKE_AT_START) as box:
         await box.ready()
         await box.until_level(SIREN_PIN, True, LIMIT_S)
         await until_alarm(box, "fault.box.config", {"active_unacked", "active_acked"})
