@@ -93,6 +93,13 @@ class UplinkModel(Model):
     keepalive_s: int = Field(
         default=20, ge=5, le=600, description="A dead link is noticed within twice this."
     )
+    max_payload_kib: int = Field(
+        default=128,
+        ge=4,
+        le=65_536,
+        description="Largest message the broker takes, KiB; 128 suits every cloud. The description of "
+        "a site of more than some 380 points needs more.",
+    )
     tls: TlsModel | None = None
 
 

@@ -426,6 +426,7 @@ def uplink_spec(uplink: UplinkModel, box: str, password: str | None, folder: Pat
         username=uplink.username,
         password=password,
         keepalive_s=uplink.keepalive_s,
+        max_payload_bytes=uplink.max_payload_kib * 1024,
         tls=None if uplink.tls is None else _tls(uplink.tls, folder),
     )
 

@@ -276,7 +276,7 @@ class Uplink:
             _log.debug("not taken: %s", fault)  # told by the tally
             return False
         except TooLarge as fault:
-            _log.error("not introduced: %s", fault)
+            _log.error("the cloud gets no description of this site: %s (max_payload_kib)", fault)
             return True  # will never be
         return True
 
