@@ -218,12 +218,12 @@ class ModbusBus:
             self._judge_port(now_s)
             if (order := self._desk.next_write()) is not None:
                 await self._desk.perform(order)  # before a settling or a renewal is over
+            elif self._link.ready_s > now_s + 0.002:
+                await self._sleep_until(self._link.ready_s)  # a write may come meanwhile
             elif self._must_renew:
                 # without transaction ids a late answer cannot be told from the next one
                 self._must_renew = False
                 await self._link.open()
-            elif self._link.ready_s > now_s + 0.002:
-                await self._sleep_until(self._link.ready_s)  # a write may come meanwhile
             elif (order := self._orders.take_read()) is not None:
                 await self._desk.perform(order)
             elif (silent := self._next_silent(now_s)) is not None:

@@ -273,7 +273,7 @@ def test_by_default_a_write_is_given_two_and_a_half_seconds() -> None:
     assert ModbusBus(spec, SystemClock(), print).line("siren").longest_s == 2.5
 
 
-@pytest.mark.parametrize("wire", [tcp_slave, pty_slave])
+@pytest.mark.parametrize("wire", [tcp_slave, pty_slave, lambda: tcp_slave(is_rtu=True)])
 async def test_a_write_waits_for_the_time_out_under_way_but_not_for_the_settling(
     wire: Wire,
 ) -> None:
