@@ -9,10 +9,14 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from agent.simulate.ledger import Ledger
+from agent.simulate.slave import Block, SimUnit
+from agent.simulate.tcp import TcpSlave
 from drivers.clock import SystemClock
 from drivers.errors import BadReply, NoReply, PortUnavailable, Refused, Unavailable
 from drivers.modbus.bus import ModbusBus, longest_order_s
 from drivers.modbus.spec import (
+    Area,
     CoilOutputSpec,
     DeviceSpec,
     ModbusBusSpec,
@@ -377,3 +381,29 @@ async def test_the_library_repeats_nothing_in_the_log(caplog: pytest.LogCaptureF
             async with running(bus_spec(slave, device(1, registers(3))), heard):
                 await heard.until(lambda: len(heard.of("d1.r0")) > 10)
     assert [each.name for each in caplog.records if each.name.startswith("pymodbus")] == []
+
+
+async def test_a_register_is_switched_on_the_simulated_device_too() -> None:
+    """Another slave than this room's own, which refuses what it does not have."""
+    ledger = Ledger(SystemClock())
+    unit = SimUnit(1, [Block(Area.HOLDING, 40, [1], is_writable=True)])
+    heard = Heard()
+    async with TcpSlave([unit], ledger, bus="bus") as slave:
+        spec = ModbusBusSpec(
+            id="bus",
+            port=TcpPort(host="127.0.0.1", port=slave.port),
+            devices=(
+                DeviceSpec(
+                    id="d",
+                    unit=1,
+                    outputs=(FAN, RegisterOutputSpec(output="none", address=41)),
+                ),
+            ),
+        )
+        async with running(spec, heard) as bus:
+            assert await bus.line("fan").read_back() is False
+            await bus.line("fan").write(True)
+            assert unit.value(Area.HOLDING, 40) == 3
+            assert await bus.line("fan").read_back() is True
+            with pytest.raises(Refused):
+                await bus.line("none").write(True)
