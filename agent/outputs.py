@@ -168,6 +168,8 @@ class _Worker:
         """When the pulse that the present wish asked for is over for sure; None before it is confirmed."""
         self._timeout_s = max(limits.timeout_s, line.longest_s)
         self._wake = asyncio.Event()
+        self._writing: asyncio.Timeout | None = None
+        """The limit of the write under way; a newer, opposite wish ends it at once."""
         self._on_line = asyncio.Lock()
         self._is_active: bool | None = None
         self._told = ""
@@ -187,6 +189,8 @@ class _Worker:
             self._is_written = False
             self._pulse_ends_s = None
             self._wake.set()
+            if self._writing is not None and not self._writing.expired():
+                self._writing.reschedule(0.0)  # what is under way is no longer wanted
 
     def view(self) -> OutputView:
         return OutputView(
@@ -253,8 +257,7 @@ class _Worker:
         energised = is_active is self._spec.is_energised_when_active
         try:
             if must_write:
-                async with asyncio.timeout(self._timeout_s):
-                    await self._line.write(energised)
+                await self._write(energised)
                 self._expect_end(is_active)
             async with asyncio.timeout(self._timeout_s):
                 seen = await self._line.read_back()
@@ -282,6 +285,13 @@ class _Worker:
             return "" if seen is energised else f"read back {_word(self._is_active)}"
         self._is_active = None
         return problem
+
+    async def _write(self, energised: bool) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s) as self._writing:
+                await self._line.write(energised)
+        finally:
+            self._writing = None
 
     def _expect_end(self, is_active: bool) -> None:
         """Note when a pulse just started has to be over."""

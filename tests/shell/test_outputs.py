@@ -269,6 +269,23 @@ async def test_the_latest_wish_wins_and_does_not_wait_for_an_old_ones_pause(
         assert not line.is_energised
 
 
+async def test_an_opposite_wish_does_not_wait_for_a_write_that_hangs(clock: ManualClock) -> None:
+    limits = OutputLimits(timeout_s=60, verify_s=60, retry_first_s=60, retry_cap_s=60)
+    site = Site(clock, siren(), limits=limits)
+    line = site.lines["siren"]
+    async with site.running():
+        line.may_write.clear()
+        site.set("siren", False, "start")
+        await asyncio.sleep(0.01)
+        assert line.writes == [False]
+        site.set("siren", True, "smoke")
+        await asyncio.sleep(0.01)
+        assert line.writes == [False, True], "the siren waits for a write nobody wants any more"
+        line.may_write.set()
+        await site.until(lambda: site.health("siren") is True)
+        assert line.is_energised
+
+
 async def test_the_same_wish_again_moves_nothing_and_is_no_event(clock: ManualClock) -> None:
     site = Site(clock, siren())
     async with site.running():
