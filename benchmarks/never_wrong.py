@@ -1,9 +1,10 @@
 """Never a wrong value: reads against devices, cables and gateways that do everything wrong.
 
 Every register pair encodes its unit, its address and a count (agent.simulate.ledger), one up at each
-answer. A value called good is wrong unless the simulator sent just that, for that register, in a
-true answer to the last question, and it was not delivered before. All faults the simulator knows are
+answer. A value called good is wrong unless the plant sent just that, for that register, in a true
+answer to the last question, and it was not delivered before. All faults the simulator knows are
 played at an even chance; the same run with the driver's checks taken out shows what they are worth.
+The plant is a process of its own (benchmarks/never_wrong_plant.py).
 """
 
 from __future__ import annotations
@@ -11,66 +12,39 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
+import struct
 from collections import Counter
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from itertools import chain
 
-from agent.simulate.faults import FaultKind, FaultPlan, playable
-from agent.simulate.frames import Framing
-from agent.simulate.line import RtuLine
-from agent.simulate.station import Reply
-from agent.simulate.tcp import TcpSlave
-from benchmarks.judge import Judge
-from benchmarks.plant import Block, counting_plant
+from agent.simulate.faults import FaultKind
+from benchmarks.never_wrong_judge import BusJudge, Question
+from benchmarks.never_wrong_plant import BLOCKS, WIRES, Left, Script, hold_up, plant
 from benchmarks.table import Cell, show
-from benchmarks.unchecked import UncheckedBus
+from benchmarks.unchecked import UncheckedBus, UncheckedLink
 from drivers.backoff import Backoff
-from drivers.clock import SystemClock
+from drivers.base import Emit
+from drivers.clock import Clock, SystemClock
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.spec import Area, ModbusBusSpec, PollClass, SerialPort, TcpPort
-
-WIRES = ("tcp", "rtu", "rtu over tcp")
-BLOCKS = (
-    # three reads that differ in nothing but the address: the hardest to tell apart
-    Block(area=Area.HOLDING, address=0),
-    Block(area=Area.HOLDING, address=20),
-    Block(area=Area.HOLDING, address=40),
-    Block(area=Area.INPUT, address=60),
-    Block(area=Area.INPUT, address=100, counters=5),
+from drivers.modbus.spec import (
+    DataType,
+    DeviceSpec,
+    ModbusBusSpec,
+    PollClass,
+    QuantitySpec,
+    SerialPort,
+    TcpPort,
 )
-PTY_S = 0.005
-"""No answer leaves later than this before the settling ends: a pty takes its time to deliver."""
+from drivers.modbus.transport import Link
+
+SPARE_S = 0.010
+"""No answer is meant to leave later than this before the settling ends; the machine makes it later."""
 TURNAROUND_S = 0.002
 """What a unit thinks; so that a late answer meets a question under way wherever nobody waited for it."""
 _ALWAYS_DUE_S = 0.001
 _LOOK_S = 0.05
-
-
-class PunctualLine(RtuLine):
-    """A line that keeps the lateness it promises, however long the machine makes it wait.
-
-    Simulator and driver share a loop. When that loop is held up, an answer due within the settling
-    would leave after it, later than any driver is asked to bear: it is kept back, as by silence.
-    """
-
-    withheld = 0
-    latest_s = 0.0
-    """From request to answer."""
-
-    def _send_at(self, at_s: float, reply: Reply) -> None:
-        loop = asyncio.get_running_loop()
-        latest_s = loop.time() + self.latest_s
-
-        def send() -> None:
-            self._due.discard(handle)
-            if loop.time() <= latest_s:
-                self._send(reply)
-            else:
-                self.withheld += 1
-
-        handle = loop.call_at(at_s, send)
-        self._due.add(handle)
+_LAST_S = 1.0
+"""What left last is told within this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +64,10 @@ class Plan:
     """Answers come up to this late, so that many of them come after their time-out."""
     seed: int = 1
     is_checked: bool = True
+    held_up_s: float = 0.0
+    """The driver's loop is blocked for up to this, four times a second."""
+    plant_held_up_s: float = 0.0
+    """The same for the plant's, which then breaks its promise."""
     longest_s: float = 3600.0
     """The run ends here with whatever it read."""
 
@@ -103,104 +81,190 @@ class Outcome:
     good: int = 0
     """Values: one read tells up to five."""
     wrong: Counter[str] = field(default_factory=Counter)
-    played: Counter[FaultKind] = field(default_factory=Counter)
+    too_late: int = 0
+    in_wake: int = 0
+    left_too_late: int = 0
+    """See benchmarks.never_wrong_judge.BusJudge for these four."""
     examples: list[str] = field(default_factory=list)
 
     @property
     def wrong_total(self) -> int:
-        """Values called good that were not."""
+        """Values called good that were not, although the plant kept its promise."""
         return self.wrong.total()
 
 
-async def run(plan: Plan) -> dict[str, Outcome]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one run delivered."""
+
+    wires: dict[str, Outcome]
+    played: dict[FaultKind, int]
+
+
+class _Watch:
+    """Stamps what a link sends, for the judge."""
+
+    def __init__(self, clock: Clock, judge: BusJudge, *, is_rtu: bool) -> None:
+        self._clock = clock
+        self._body = 0 if is_rtu else 6
+        self._judge = judge
+
+    def sends(self, data: bytes) -> None:
+        """Note that a request goes out now; it has gone when the loop comes round."""
+        at_s = self._clock.mono_s()
+        unit, _, first, count = struct.unpack(">BBHH", data[self._body : self._body + 6])
+        question = Question(at_s, at_s, unit, first, first + count)
+        self._judge.asked(question)
+
+        def has_sent() -> None:
+            question.after_s = self._clock.mono_s()
+
+        asyncio.get_running_loop().call_soon(has_sent)
+
+
+class _WatchedLink(Link):
+    watch: _Watch
+
+    def _on_packet(self, is_sending: bool, data: bytes) -> bytes:
+        if is_sending:
+            self.watch.sends(data)
+        return super()._on_packet(is_sending, data)
+
+
+class _WatchedUncheckedLink(UncheckedLink):
+    watch: _Watch
+
+    def _on_packet(self, is_sending: bool, data: bytes) -> bytes:
+        if is_sending:
+            self.watch.sends(data)
+        return super()._on_packet(is_sending, data)
+
+
+class _WatchedBus(ModbusBus):
+    """The driver as it is, on a link whose sending is stamped."""
+
+    def __init__(self, spec: ModbusBusSpec, clock: Clock, emit: Emit, watch: _Watch) -> None:
+        super().__init__(spec, clock, emit, backoff=Backoff(0.02, 0.1))
+        link = _WatchedLink(
+            spec.id, spec.port, clock, settle_s=spec.settle_s, on_lost=self._wake.set
+        )
+        link.watch = watch
+        self._link = link
+
+
+class _WatchedUncheckedBus(UncheckedBus):
+    """The same without its checks."""
+
+    def __init__(self, spec: ModbusBusSpec, clock: Clock, emit: Emit, watch: _Watch) -> None:
+        super().__init__(spec, clock, emit, backoff=Backoff(0.02, 0.1))
+        link = _WatchedUncheckedLink(
+            spec.id, spec.port, clock, settle_s=0.0, on_lost=self._wake.set
+        )
+        link.watch = watch
+        self._link = link
+
+
+async def run(plan: Plan) -> Result:
     """Run a plan to its number of reads; return the outcome of each wire.
 
     Raises:
-        TimeoutError: a bus does not end.
+        TimeoutError: a bus or the plant does not end.
     """
     loop = asyncio.get_running_loop()
     ends_s = loop.time() + plan.longest_s
     clock = SystemClock()
-    judges = {wire: Judge(clock) for wire in plan.wires}
-    buses: dict[str, list[ModbusBus]] = {wire: [] for wire in plan.wires}
-    plans: dict[str, list[FaultPlan]] = {wire: [] for wire in plan.wires}
-    async with AsyncExitStack() as things, asyncio.TaskGroup() as tasks:
-        for number, wire in enumerate(plan.wires * plan.buses):
-            judge = judges[wire]
-            spec, faults = await _bus_spec(plan, wire, number, judge, things)
-            make = ModbusBus if plan.is_checked else UncheckedBus
-            bus = make(spec, clock, judge.emit, backoff=Backoff(0.02, 0.1))
-            buses[wire].append(bus)
-            plans[wire].append(faults)
-        running = [
-            tasks.create_task(bus.run(), name=bus.id) for bus in chain.from_iterable(buses.values())
-        ]
-        # counters have no event to wait for
-        while (  # noqa: ASYNC110
-            loop.time() < ends_s and sum(map(_reads, chain(*buses.values()))) < plan.reads
-        ):
-            await asyncio.sleep(_LOOK_S)
-        for task in running:
-            task.cancel()
-    return {wire: _outcome(judges[wire], buses[wire], plans[wire]) for wire in plan.wires}
-
-
-async def _bus_spec(
-    plan: Plan, wire: str, number: int, judge: Judge, things: AsyncExitStack
-) -> tuple[ModbusBusSpec, FaultPlan]:
-    """Plug in a simulated bus; return what the driver is told of it, and its faults."""
-    bus = f"{wire} {number}"
-    is_stream = wire != "rtu"
-    framing = Framing.TCP if wire == "tcp" else Framing.RTU
-    faults = FaultPlan(
-        playable(framing, is_stream=is_stream),
+    wires = plan.wires * plan.buses
+    script = Script(
+        wires=wires,
+        units=plan.units,
         rate=plan.rate,
-        seed=plan.seed * 1000 + number,
-        delay_s=(0.0, plan.settle_s - TURNAROUND_S - 2 * PTY_S),
+        seed=plan.seed,
+        turnaround_s=TURNAROUND_S,
+        late_s=plan.settle_s - TURNAROUND_S - SPARE_S,
+        held_up_s=plan.plant_held_up_s,
     )
-    plant = counting_plant(judge, bus, plan.units, BLOCKS, first=number * 4096)
-    port: TcpPort | SerialPort
-    if is_stream:
-        slave = TcpSlave(
-            plant.units,
-            judge,
-            bus=bus,
-            rtu=wire != "tcp",
-            faults=faults,
-            turnaround_s=TURNAROUND_S,
-        )
-        await things.enter_async_context(slave)
-        port = TcpPort(host=slave.host, port=slave.port, rtu=wire != "tcp")
-    else:
-        line = PunctualLine(plant.units, judge, bus=bus, faults=faults, turnaround_s=TURNAROUND_S)
-        line.latest_s = plan.settle_s - PTY_S
-        await things.enter_async_context(line)
-        port = SerialPort(path=line.path, baud=115200)
-    spec = ModbusBusSpec(
+    promise_s = plan.timeout_s + plan.settle_s
+    judges = [
+        BusJudge(_points(f"{wire} {at}", plan.units), promise_s) for at, wire in enumerate(wires)
+    ]
+
+    def note(left: Left) -> None:
+        judges[left.bus].left(left)
+
+    buses: list[ModbusBus] = []
+    async with plant(script, note) as there:
+        for at, (wire, port) in enumerate(zip(wires, there.ports, strict=True)):
+            spec = _bus_spec(plan, f"{wire} {at}", port)
+            make = _WatchedBus if plan.is_checked else _WatchedUncheckedBus
+            watch = _Watch(clock, judges[at], is_rtu=wire != "tcp")
+            buses.append(make(spec, clock, judges[at].emit, watch))
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(bus.run(), name=bus.id) for bus in buses]
+            if plan.held_up_s:
+                running.append(
+                    tasks.create_task(hold_up(plan.held_up_s, plan.seed), name="hold up")
+                )
+            while loop.time() < ends_s and sum(map(_reads, buses)) < plan.reads:
+                await asyncio.sleep(_LOOK_S)
+                for judge in judges:
+                    judge.judge(clock.mono_s())
+            for task in running:
+                task.cancel()
+        await asyncio.sleep(_LAST_S)
+    for judge in judges:
+        judge.judge(float("inf"))
+    outcomes = {wire: Outcome() for wire in plan.wires}
+    for wire, bus, judge in zip(wires, buses, judges, strict=True):
+        _add(outcomes[wire], bus, judge)
+    return Result(wires=outcomes, played=there.played)
+
+
+def _quantities() -> tuple[QuantitySpec, ...]:
+    return tuple(
+        QuantitySpec(name=f"c{address}", area=block.area, address=address, type=DataType.U32)
+        for block in BLOCKS
+        for address in range(block.address, block.address + 2 * block.counters, 2)
+    )
+
+
+def _points(bus: str, units: int) -> dict[str, tuple[int, int]]:
+    """Return the points of a bus with the unit and the address each shows."""
+    return {
+        f"{bus}-{unit}.{each.name}": (unit, each.address)
+        for unit in range(1, units + 1)
+        for each in _quantities()
+    }
+
+
+def _bus_spec(plan: Plan, bus: str, port: TcpPort | SerialPort) -> ModbusBusSpec:
+    return ModbusBusSpec(
         id=bus,
         port=port,
-        devices=plant.devices,
+        devices=tuple(
+            DeviceSpec(id=f"{bus}-{unit}", unit=unit, quantities=_quantities(), max_gap=0)
+            for unit in range(1, plan.units + 1)
+        ),
         timeout_s=plan.timeout_s,
         settle_s=plan.settle_s,
         periods_s=dict.fromkeys(PollClass, _ALWAYS_DUE_S),
         retries=3,
     )
-    return spec, faults
 
 
 def _reads(bus: ModbusBus) -> int:
     return sum(each.requests for each in bus.stats().devices)
 
 
-def _outcome(judge: Judge, buses: list[ModbusBus], plans: list[FaultPlan]) -> Outcome:
-    outcome = Outcome(good=judge.good, wrong=judge.wrong, examples=judge.examples)
-    for bus in buses:
-        for device in bus.stats().devices:
-            outcome.reads += device.requests
-            outcome.failed += sum(device.failures.values())
-    for faults in plans:
-        outcome.played.update(faults.played)
-    return outcome
+def _add(outcome: Outcome, bus: ModbusBus, judge: BusJudge) -> None:
+    for device in bus.stats().devices:
+        outcome.reads += device.requests
+        outcome.failed += sum(device.failures.values())
+    outcome.good += judge.good
+    outcome.wrong.update(judge.wrong)
+    outcome.too_late += judge.too_late
+    outcome.in_wake += judge.in_wake
+    outcome.left_too_late += judge.left_too_late
+    outcome.examples += judge.examples
 
 
 def _row(wire: str, outcome: Outcome, plan: Plan) -> dict[str, Cell]:
@@ -210,23 +274,25 @@ def _row(wire: str, outcome: Outcome, plan: Plan) -> dict[str, Cell]:
         "checks": "on" if plan.is_checked else "off",
         "reads": outcome.reads,
         "failed": outcome.failed,
-        "faults played": outcome.played.total(),
         "good values": outcome.good,
         "WRONG": outcome.wrong_total,
         "other register": kinds["of another register"] + kinds["never sent"],
         "old": kinds["older than the question"] + kinds["delivered twice"],
         "false answer": kinds["from a false answer"],
+        "values left too late": outcome.left_too_late,
+        "wrong of those": outcome.too_late,
+        "wrong behind those": outcome.in_wake,
     }
 
 
-async def _timed(plan: Plan) -> tuple[dict[str, Outcome], float]:
+async def _timed(plan: Plan) -> tuple[Result, float]:
     loop = asyncio.get_running_loop()
     if not plan.is_checked:
         # the library throws on what it cannot decode, and the loop would print each one
         loop.set_exception_handler(lambda _loop, _context: None)
     started_s = loop.time()
-    outcomes = await run(plan)
-    return outcomes, loop.time() - started_s
+    result = await run(plan)
+    return result, loop.time() - started_s
 
 
 def main() -> int:
@@ -236,42 +302,55 @@ def main() -> int:
     parser.add_argument("--unchecked-reads", type=int, default=5_000)
     parser.add_argument("--rate", type=float, default=0.1, help="share of answers with a fault")
     parser.add_argument("--buses", type=int, default=4, help="of each wire, in parallel")
+    parser.add_argument("--wires", default=",".join(WIRES), help="which, with commas")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hold-up", type=float, default=0.0, help="block the driver, seconds")
+    parser.add_argument("--hold-up-plant", type=float, default=0.0, help="the same with the plant")
     parser.add_argument("--longest", type=float, default=7200.0, help="seconds")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     rows: list[dict[str, Cell]] = []
-    played: Counter[FaultKind] = Counter()
+    results: dict[bool, Result] = {}
     seconds: dict[bool, float] = {}
-    wrong = {True: 0, False: 0}
+    load: dict[bool, float] = {}
     is_whole = True
     for is_checked, reads in ((True, options.reads), (False, options.unchecked_reads)):
         plan = Plan(
             reads=reads,
+            wires=tuple(options.wires.split(",")),
             rate=options.rate,
             buses=options.buses,
             seed=options.seed,
             is_checked=is_checked,
+            held_up_s=options.hold_up,
+            plant_held_up_s=options.hold_up_plant,
             longest_s=options.longest,
         )
-        outcomes, seconds[is_checked] = asyncio.run(_timed(plan))
+        results[is_checked], seconds[is_checked] = asyncio.run(_timed(plan))
+        load[is_checked] = os.getloadavg()[1]
+        outcomes = results[is_checked].wires
         is_whole &= sum(each.reads for each in outcomes.values()) >= reads
         for wire, outcome in outcomes.items():
             rows.append(_row(wire, outcome, plan))
-            wrong[is_checked] += outcome.wrong_total
             if is_checked:
-                played.update(outcome.played)
                 print(*outcome.examples, sep="\n", end="\n" if outcome.examples else "")
     show(
         "never_wrong",
         rows,
         rate=options.rate,
-        buses=3 * options.buses,
+        buses=options.buses * len(options.wires.split(",")),
         seed=options.seed,
+        held_up_s=options.hold_up,
+        plant_held_up_s=options.hold_up_plant,
         seconds=round(seconds[True], 1),
-        **{kind.value: count for kind, count in sorted(played.items())},
+        load_5min=round(load[True], 2),
+        **{kind.value: count for kind, count in sorted(results[True].played.items())},
     )
-    return int(wrong[True] != 0 or wrong[False] == 0 or not is_whole)
+    wrong, unchecked = (
+        sum(each.wrong_total for each in results[is_checked].wires.values())
+        for is_checked in (True, False)
+    )
+    return int(wrong != 0 or unchecked == 0 or not is_whole)
 
 
 if __name__ == "__main__":
