@@ -20,6 +20,7 @@ from drivers.base import Emit, OutputLine
 from drivers.clock import Clock
 from drivers.errors import DriverError
 from drivers.reading import Quality, Reading
+from drivers.tasks import TaskGroup
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class Outputs:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
+        async with TaskGroup() as tasks:
             for output, worker in self._workers.items():
                 tasks.create_task(worker.run(), name=f"output {output}")
 
@@ -124,7 +125,7 @@ class Outputs:
             worker.is_released = True
             worker.must_hold = holds_all
         try:
-            async with asyncio.timeout(deadline_s), asyncio.TaskGroup() as tasks:
+            async with asyncio.timeout(deadline_s), TaskGroup() as tasks:
                 for output, worker in self._workers.items():
                     tasks.create_task(worker.leave(), name=f"release {output}")
         except TimeoutError:

@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("drivers.reading", "drivers.errors", "drivers.clock", "drivers.base", "drivers.backoff"),
+    (
+        "drivers.reading", "drivers.errors", "drivers.clock", "drivers.base", "drivers.backoff",
+        "drivers.tasks",
+    ),
     ("agent.core", "drivers.gpio", "drivers.modbus"),
     (
         "agent.pipeline", "agent.outputs", "agent.outbox", "agent.uplink", "agent.local",
@@ -115,3 +118,10 @@ def test_floor_zero_needs_the_standard_library_only() -> None:
         if floor_of(module) == 0:
             for target in imports_of(path):
                 assert target.split(".")[0] not in ROOMS, f"{module} imports {target}"
+
+
+def test_task_groups_are_the_ones_that_leave_their_parent_unmarked() -> None:
+    """drivers.tasks says why CPython's own will not do."""
+    for module, path in ALL:
+        if module != "drivers.tasks":
+            assert "asyncio.TaskGroup" not in path.read_text("utf-8"), f"{module}: drivers.tasks"

@@ -32,6 +32,7 @@ from agent.uplink.session import Uplink
 from drivers.backoff import Backoff
 from drivers.base import online_point
 from drivers.clock import ClockState, SystemClock, read_boot_id
+from drivers.tasks import TaskGroup
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ async def run_agent(
     progress, health, outbox = parts.progress, parts.health, parts.outbox
     not_ready = {"start": "starting"}
 
-    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+    async with AsyncExitStack() as stack, TaskGroup() as tasks:
         for bus in parts.gpio:
             stack.callback(bus.close)
         stack.push_async_exit(partial(_flush_after_failure, outbox))
@@ -215,7 +216,7 @@ async def _until_closed(uplink: Uplink, stop: asyncio.Event) -> None:
 
 
 def _keep(
-    tasks: asyncio.TaskGroup,
+    tasks: TaskGroup,
     name: str,
     run: Callable[[], Awaitable[None]],
     clock: SystemClock,
@@ -230,7 +231,7 @@ def _keep(
 
 async def _unless_stopped(stop: asyncio.Event, step: Coroutine[Any, Any, T]) -> T | None:
     """Return what a step of the start returns; None when the wish to stop came first."""
-    async with asyncio.TaskGroup() as tasks:
+    async with TaskGroup() as tasks:
         stopping = tasks.create_task(stop.wait(), name="stop while starting")
         doing = tasks.create_task(step, name="step of the start")
         await asyncio.wait({stopping, doing}, return_when=asyncio.FIRST_COMPLETED)
@@ -249,7 +250,7 @@ async def _flush_after_failure(
 
 async def _all(steps: list[Coroutine[Any, Any, Any]]) -> None:
     """Wait for all; one that fails does not end the others."""
-    async with asyncio.TaskGroup() as tasks:
+    async with TaskGroup() as tasks:
         for number, step in enumerate(steps):
             tasks.create_task(_logged(step), name=f"step {number}")
 

@@ -26,6 +26,7 @@ from drivers.modbus.spec import (
 )
 from drivers.modbus.transport import Link, Reply
 from drivers.reading import Reading
+from drivers.tasks import TaskGroup
 
 
 async def read_once(
@@ -41,7 +42,7 @@ async def read_once(
     Buses are read side by side, the devices of one bus one after another. Outputs are not touched.
     """
     rounds: list[asyncio.Task[Round]] = []
-    async with asyncio.TaskGroup() as tasks:
+    async with TaskGroup() as tasks:
         for chip in site.gpio_buses:
             if not device and bus in ("", chip.id):
                 work = read_contacts(chip, clock, open_chip(chip))

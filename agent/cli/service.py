@@ -31,6 +31,7 @@ from agent.systemd.notify import Notifier
 from drivers.clock import SystemClock
 from drivers.gpio.pins import MockPins, OpenPins, open_factory
 from drivers.gpio.spec import GpioBusSpec
+from drivers.tasks import TaskGroup
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class _Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up.set)
-        async with asyncio.TaskGroup() as tasks:
+        async with TaskGroup() as tasks:
             helpers = [tasks.create_task(self._reload_on_hang_up(), name="reload")]
             open_chip = _open_real_chip
             if self._options.pin_door is not None:

@@ -14,6 +14,7 @@ import typer
 
 from agent.cli.codes import Exit
 from agent.cli.site import SetOption
+from drivers.tasks import TaskGroup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -159,7 +160,7 @@ async def _serve(
         typer.echo(shlex.join(words))
         refused = ""
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with TaskGroup() as tasks:
                 holding = tasks.create_task(
                     hold_pins(folder / "pins", pins, _tell), name="contacts"
                 )

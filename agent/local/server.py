@@ -29,6 +29,7 @@ from agent.local.listeners import (
 )
 from agent.local.spec import LocalSpec
 from agent.local.stream import Stream
+from drivers.tasks import TaskGroup
 
 _log = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ class LocalServer:
         assert runner.server is not None  # noqa: S101 - set by setup
         factory = connections.factory(runner.server)
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 tasks = [group.create_task(stream.run(), name="page stream")]
                 for place in self._places():
                     listener = Listener(place, factory, self._report, self._retry_first_s)

@@ -12,6 +12,7 @@ from agent.simulate.proxy import LinkState
 from agent.simulate.room import PlantRoom
 from agent.simulate.scenario import DrivePin, Move, Played, Press, Scenario, SetLink, Silence
 from drivers.clock import Clock
+from drivers.tasks import TaskGroup
 
 
 class PinDriver(Protocol):
@@ -62,7 +63,7 @@ async def play(
 ) -> None:
     """Play one round in real time and return at its end; each step is added to `played` as it begins."""
     begin_s = clock.mono_s()
-    async with asyncio.TaskGroup() as presses:
+    async with TaskGroup() as presses:
         for step in scenario.steps:
             await asyncio.sleep(max(0.0, begin_s + step.at_s - clock.mono_s()))
             begun = Played(step=step, at=clock.stamp())

@@ -13,6 +13,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
+from drivers.tasks import TaskGroup
+
 _log = logging.getLogger(__name__)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # socket(7): SO_LINGER with time 0 sends RST
 _CHUNK_BYTES = 64 * 1024
@@ -63,7 +65,7 @@ class TcpProxy:
         self._passing = asyncio.Event()
         self._open: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
         self._stack = AsyncExitStack()
-        self._tasks: asyncio.TaskGroup | None = None
+        self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
         # Bound but never listening: while the link is cut the port refuses, and stays ours.
@@ -76,7 +78,7 @@ class TcpProxy:
         except BaseException:
             self._holder.close()
             raise
-        self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._tasks = await self._stack.enter_async_context(TaskGroup())
         self._passing.set()
         return self
 
@@ -152,7 +154,7 @@ class TcpProxy:
             task = asyncio.current_task()
             assert task is not None  # noqa: S101 - a coroutine runs in a task
             self._open[task] = (writer, far)
-            async with asyncio.TaskGroup() as both:
+            async with TaskGroup() as both:
                 both.create_task(self._pump(reader, far, Direction.UP), name="link up")
                 both.create_task(self._pump(far_reader, writer, Direction.DOWN), name="link down")
             await _close(writer)
@@ -188,7 +190,7 @@ class TcpProxy:
                 writer.write(data)
                 await writer.drain()
 
-        async with asyncio.TaskGroup() as pair:
+        async with TaskGroup() as pair:
             pair.create_task(deliver(), name=f"link {direction} delivery")
             while True:
                 data = await reader.read(_CHUNK_BYTES)

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from drivers.backoff import Backoff
+from drivers.tasks import TaskGroup
 
 _log = logging.getLogger(__name__)
 _KEEPALIVE_S = 30
@@ -164,7 +165,7 @@ class Subscriber:
         """Sessions the broker had forgotten: messages may be missing, so no verdict is clean."""
 
     async def __aenter__(self) -> Self:
-        tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        tasks = await self._stack.enter_async_context(TaskGroup())
         self._task = tasks.create_task(self._run(), name=f"witness {self._client_id}")
         try:
             async with asyncio.timeout(_FIRST_CONNECT_S):

@@ -23,6 +23,7 @@ from agent.uplink.sinks import Sink
 from agent.uplink.window import Shares, TelemetryPace
 from drivers.clock import Clock, Stamp
 from drivers.reading import Reading
+from drivers.tasks import TaskGroup
 
 MOST_HELD_EVENTS = 256
 """Refused events kept in memory while others go on; beyond it no further events are taken."""
@@ -112,7 +113,7 @@ class Sender:
         Raises:
             ExceptionGroup: of LinkLost.
         """
-        async with asyncio.TaskGroup() as tasks:
+        async with TaskGroup() as tasks:
             tasks.create_task(self._watch_cursor(), name="uplink watch outbox")
             tasks.create_task(self._retry_held(), name="uplink retry held")
             while True:
@@ -172,7 +173,7 @@ class Sender:
     def _takes_events(self) -> bool:
         return self._room > 0 and len(self._held_events) < MOST_HELD_EVENTS
 
-    async def _send_some(self, tasks: asyncio.TaskGroup) -> bool:
+    async def _send_some(self, tasks: TaskGroup) -> bool:
         if self._takes_events:
             events = await self._cursor.take_events(self._room)
             for event in events:
@@ -185,7 +186,7 @@ class Sender:
             return self._send_state(tasks) or await self._send_batch(tasks)
         return await self._send_batch(tasks) or self._send_state(tasks)
 
-    async def _send_batch(self, tasks: asyncio.TaskGroup) -> bool:
+    async def _send_batch(self, tasks: TaskGroup) -> bool:
         if not self._takes_telemetry:
             return False
         batches = await self._cursor.take_batches(1)
@@ -193,7 +194,7 @@ class Sender:
             self._start_record(tasks, batch)
         return bool(batches)
 
-    def _send_state(self, tasks: asyncio.TaskGroup) -> bool:
+    def _send_state(self, tasks: TaskGroup) -> bool:
         if self._room <= 0 or self._batches + self._states >= self._shares.bulk:
             return False
         shown = self._watch.take()
@@ -237,7 +238,7 @@ class Sender:
 
     # -- carrying it out ---------------------------------------------------------------------
 
-    def _start_record(self, tasks: asyncio.TaskGroup, record: Record) -> None:
+    def _start_record(self, tasks: TaskGroup, record: Record) -> None:
         messages = self._messages(record)
         if messages is None:
             return

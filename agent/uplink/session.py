@@ -25,6 +25,7 @@ from agent.uplink.stats import UplinkStats
 from agent.uplink.topics import Topics
 from drivers.backoff import Backoff
 from drivers.clock import Clock, Stamp
+from drivers.tasks import TaskGroup
 
 NEAR_CAP_S = 1.2
 """Longest pause in the first minute of an outage: a live state within 2 s of the broker's return."""
@@ -216,7 +217,7 @@ class Uplink:
         connection: Connection | None = None
         fault: UplinkError | None = None
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with TaskGroup() as tasks:
                 closing = tasks.create_task(self._heed_close(None), name=f"{self._spec.id} close")
                 connection = await Connection.open(
                     self._spec,
@@ -239,7 +240,7 @@ class Uplink:
     ) -> None:
         fault: UplinkError | None = None
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with TaskGroup() as tasks:
                 tasks.create_task(self._listen(connection), name=f"{self._spec.id} listen")
                 tasks.create_task(self._heed_close(sender), name=f"{self._spec.id} close")
                 born_in_s = await self._introduce(sender, patience_s)

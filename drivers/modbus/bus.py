@@ -35,6 +35,7 @@ from drivers.modbus.schedule import Poll, Schedule
 from drivers.modbus.spec import DeviceSpec, ModbusBusSpec
 from drivers.modbus.transport import Link
 from drivers.reading import Quality, Reading
+from drivers.tasks import TaskGroup
 
 _log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ class ModbusBus:
         self._orders.accept()
         self._progress_s = asyncio.get_running_loop().time()
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with TaskGroup() as tasks:
                 tasks.create_task(self._own(), name=f"{self.id} line")
                 tasks.create_task(self._tell_regularly(), name=f"{self.id} proof of life")
         finally:
