@@ -3,10 +3,11 @@
 What the library leaves to its user is done here (measured with pymodbus 3.16.1):
 [1] it waits for the full time-out when the connection breaks under a request: `_on_connection`;
 [2] it takes any frame of the right unit for the answer, and a late one for the next request:
-    drivers.modbus.frames finds the only frame that can be it, and after a time-out or a cancel the
-    line is kept silent for `settle_s`, so that a late answer meets nobody;
+    drivers.modbus.frames finds the only frame that can be it, after a time-out or a cancel the line
+    is kept silent for `settle_s`, so that a late answer meets nobody, and what came until a request
+    is written is thrown away: drivers.modbus.ports;
 [3] its retries and its reconnects hide what happens: none of either, both are the caller's;
-[4] it keeps no silence between frames: `_ready_s`;
+[4] it keeps no silence between frames: `_ready_s`, and anew after what nobody asked for: `_hear_unasked`;
 [5] it opens the serial port on the loop's thread: drivers.modbus.opening;
 [6] a frame it cannot decode closes the connection: it gets none;
 [7] its wait_for, before Python 3.12, swallows a cancel that meets the reply or the loss (CPython issue 86296);
@@ -32,9 +33,10 @@ from pymodbus.transport.serialtransport import SerialTransport
 
 from drivers.clock import Clock, Stamp
 from drivers.errors import BadReply, NoReply, PortUnavailable, Refused
-from drivers.modbus.frames import Question, describe, find_rtu, find_tcp
-from drivers.modbus.opening import BlockingCall, resolve, run_detached
+from drivers.modbus.frames import SHORTEST_RTU, Question, describe, find_rtu, find_tcp
+from drivers.modbus.opening import BlockingCall, resolve
 from drivers.modbus.plan import Request
+from drivers.modbus.ports import PromptPort, close, detach, discard_input
 from drivers.modbus.registers import BIT_AREAS
 from drivers.modbus.spec import Area, SerialPort, TcpPort
 from drivers.modbus.switching import WRITE_COIL, Write
@@ -115,9 +117,12 @@ class Link:
         self._pending: _Pending | None = None
         self._ready_s = 0.0
         self._settled_s = 0.0
+        self._unasked_since_s: float | None = None
+        self._known_bytes = 0
+        """Of what the library keeps received, so many came before the last answer."""
         self._on_lost = on_lost
         self._is_lost = False
-        self._serial_opening = BlockingCall(f"{source} open", self._open_serial, _close_serial)
+        self._serial_opening = BlockingCall(f"{source} open", self._open_serial, close)
         self._name_lookup: BlockingCall[tuple[str, ...]] = BlockingCall(
             f"{source} resolve", self._resolve, lambda _: None
         )
@@ -168,7 +173,7 @@ class Link:
             return
         transport = client.ctx.transport
         if isinstance(transport, SerialTransport):
-            _detach_serial(transport)
+            detach(transport)
         elif isinstance(transport, asyncio.WriteTransport):
             transport.abort()
         client.close()
@@ -225,7 +230,7 @@ class Link:
         assert isinstance(self._port, SerialPort)  # noqa: S101 - told to the type checker
         port = self._port
         try:
-            transport = SerialTransport(
+            transport = PromptPort(
                 None, None, port.path, port.baud, 8, port.parity, port.stop_bits, 0
             )
         except termios.error as error:  # the driver refuses the parity or the speed
@@ -253,9 +258,13 @@ class Link:
 
     def _on_packet(self, is_sending: bool, data: bytes) -> bytes:
         if is_sending:
+            if self._is_rtu:
+                # a late answer the loop had no time to read is not the answer to this
+                discard_input(self._client.ctx.transport if self._client else None)
             return data
         pending = self._pending
         if pending is None or self._client is None or pending.arrived is not None:
+            self._hear_unasked(len(data) - self._known_bytes)
             return b""
         pending.received = data
         if self._is_rtu:
@@ -265,7 +274,26 @@ class Link:
             frame = find_tcp(pending.question, transaction, data)
         if frame:
             pending.arrived = self._clock.stamp()
+            self._known_bytes = data.index(frame)  # so much is left in the buffer: [6]
+            if behind := len(data) - self._known_bytes - len(frame):
+                self._hear_unasked(behind)
         return frame
+
+    def _hear_unasked(self, length: int) -> None:
+        """Keep silent anew: on RTU, what comes while nothing is asked may be followed by more.
+
+        Less than the shortest frame is no answer: drivers of a line add such bytes when they let go
+        of it, and a frame's gap is enough. A babbling line holds a read up for two settlings at most.
+        """
+        if not self._is_rtu:
+            return
+        now_s = asyncio.get_running_loop().time()
+        if self._unasked_since_s is None:
+            self._unasked_since_s = now_s
+        from_s = min(now_s, self._unasked_since_s + self._settle_s)
+        self._ready_s = max(self._ready_s, from_s + self._gap_s)
+        if length >= SHORTEST_RTU:
+            self._settled_s = max(self._settled_s, from_s + self._settle_s)
 
     # -- transactions ----------------------------------------------------------------------------------
 
@@ -326,6 +354,7 @@ class Link:
         if client is None or not self.is_open:
             raise PortUnavailable(self._source, "not open")
         pending = self._pending = _Pending(question)
+        self._unasked_since_s, self._known_bytes = None, 0
         cancels = _cancels()
         is_answered = False
         try:
@@ -391,26 +420,3 @@ async def _send(
         Area.INPUT: client.read_input_registers,
     }[request.area]
     return await read(request.address, count=request.count, device_id=unit)
-
-
-def _detach_serial(transport: SerialTransport) -> None:
-    """Take the port from the loop and close it elsewhere: close waits for unsent bytes (termios(3))."""
-    port = transport.sync_serial
-    if port is None:
-        return
-    transport.flush()
-    with suppress(OSError, ValueError):
-        transport.async_loop.remove_reader(port.fileno())
-    transport.sync_serial = None
-
-    def close() -> None:
-        with suppress(OSError, termios.error):
-            port.reset_output_buffer()
-        with suppress(OSError, termios.error):
-            port.close()
-
-    run_detached("serial close", close)
-
-
-def _close_serial(transport: SerialTransport) -> None:
-    transport.sync_serial.close()
