@@ -9,12 +9,35 @@ TimeoutError: a part that was to be tried again would end for ever without a wor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from types import TracebackType
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+
+
+class EndedByItselfError(Exception):
+    """A part that lasts until it is cancelled ended, and nobody had cancelled it."""
+
+
+async def until_cancelled(part: Callable[[], Awaitable[object]]) -> None:
+    """Run a part that lasts until it is cancelled; for a group that must not go on without it.
+
+    A group takes any task that ends as cancelled for one that somebody cancelled, and keeps silent:
+    also one that waited for a future which was cancelled.
+
+    Raises:
+        EndedByItselfError: it ended, or as cancelled although nobody cancelled it.
+    """
+    try:
+        await part()
+    except asyncio.CancelledError as stray:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise EndedByItselfError("ended as cancelled, and nobody cancelled it") from stray
+    raise EndedByItselfError("ended by itself")
 
 
 class TaskGroup(asyncio.TaskGroup):

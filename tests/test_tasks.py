@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from drivers.tasks import TaskGroup
+from drivers.tasks import EndedByItselfError, TaskGroup, until_cancelled
 
 
 async def fail(after_s: float = 0.0) -> None:
@@ -77,3 +78,30 @@ async def test_a_cancelled_parent_is_cancelled_and_so_are_its_children() -> None
         task.cancel()
     assert task.cancelled()
     assert children[0].cancelled()
+
+
+async def wait_for_a_future_somebody_cancels() -> None:
+    future = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(future.cancel)
+    await future
+
+
+@pytest.mark.parametrize("part", [wait_for_a_future_somebody_cancels, lambda: asyncio.sleep(0)])
+async def test_a_part_that_ends_though_nobody_cancelled_it_ends_the_group(
+    part: Callable[[], Awaitable[None]],
+) -> None:
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - the block is what is tested
+        async with TaskGroup() as tasks:
+            tasks.create_task(until_cancelled(part), name="ends")
+            tasks.create_task(asyncio.sleep(60), name="sleeps")
+    assert isinstance(caught.value.exceptions[0], EndedByItselfError)
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+async def test_a_part_that_is_cancelled_ends_as_cancelled(is_begun: bool) -> None:
+    async with TaskGroup() as tasks:
+        task = tasks.create_task(until_cancelled(lambda: asyncio.sleep(60)), name="sleeps")
+        if is_begun:
+            await asyncio.sleep(0)
+        task.cancel()
+    assert task.cancelled()

@@ -23,7 +23,7 @@ from agent.uplink.sinks import Sink
 from agent.uplink.window import Shares, TelemetryPace
 from drivers.clock import Clock, Stamp
 from drivers.reading import Reading
-from drivers.tasks import TaskGroup
+from drivers.tasks import TaskGroup, until_cancelled
 
 MOST_HELD_EVENTS = 256
 """Refused events kept in memory while others go on; beyond it no further events are taken."""
@@ -114,8 +114,8 @@ class Sender:
             ExceptionGroup: of LinkLost.
         """
         async with TaskGroup() as tasks:
-            tasks.create_task(self._watch_cursor(), name="uplink watch outbox")
-            tasks.create_task(self._retry_held(), name="uplink retry held")
+            tasks.create_task(until_cancelled(self._watch_cursor), name="uplink watch outbox")
+            tasks.create_task(until_cancelled(self._retry_held), name="uplink retry held")
             while True:
                 self._wake.clear()
                 if await self._send_some(tasks):

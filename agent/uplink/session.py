@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from agent import VERSION
 from agent.core.spec import SiteSpec
@@ -25,7 +26,7 @@ from agent.uplink.stats import UplinkStats
 from agent.uplink.topics import Topics
 from drivers.backoff import Backoff
 from drivers.clock import Clock, Stamp
-from drivers.tasks import TaskGroup
+from drivers.tasks import TaskGroup, until_cancelled
 
 NEAR_CAP_S = 1.2
 """Longest pause in the first minute of an outage: a live state within 2 s of the broker's return."""
@@ -241,12 +242,14 @@ class Uplink:
         fault: UplinkError | None = None
         try:
             async with TaskGroup() as tasks:
-                tasks.create_task(self._listen(connection), name=f"{self._spec.id} listen")
+                listening = until_cancelled(partial(self._listen, connection))
+                tasks.create_task(listening, name=f"{self._spec.id} listen")
                 tasks.create_task(self._heed_close(sender), name=f"{self._spec.id} close")
                 born_in_s = await self._introduce(sender, patience_s)
                 self._answered_in_s = max(opened_in_s, born_in_s)
-                tasks.create_task(sender.run(), name=f"{self._spec.id} send")
-                tasks.create_task(self._beat(sender), name=f"{self._spec.id} heartbeat")
+                tasks.create_task(until_cancelled(sender.run), name=f"{self._spec.id} send")
+                beating = until_cancelled(partial(self._beat, sender))
+                tasks.create_task(beating, name=f"{self._spec.id} heartbeat")
         except* UplinkError as group:
             fault = _weightiest(group)
         if fault is not None:

@@ -35,7 +35,7 @@ from drivers.modbus.schedule import Poll, Schedule
 from drivers.modbus.spec import DeviceSpec, ModbusBusSpec
 from drivers.modbus.transport import Link
 from drivers.reading import Quality, Reading
-from drivers.tasks import TaskGroup
+from drivers.tasks import TaskGroup, until_cancelled
 
 _log = logging.getLogger(__name__)
 
@@ -140,14 +140,22 @@ class ModbusBus:
         )
 
     async def run(self) -> None:
-        """Acquire until cancelled; see drivers.base.Bus."""
+        """Acquire until cancelled; see drivers.base.Bus.
+
+        Raises:
+            ExceptionGroup: a fault of the driver itself; everything here has been said to be bad.
+        """
         self._forget_presence()
         self._orders.accept()
         self._progress_s = asyncio.get_running_loop().time()
         try:
             async with TaskGroup() as tasks:
-                tasks.create_task(self._own(), name=f"{self.id} line")
-                tasks.create_task(self._tell_regularly(), name=f"{self.id} proof of life")
+                tasks.create_task(until_cancelled(self._own), name=f"{self.id} line")
+                telling = until_cancelled(self._tell_regularly)
+                tasks.create_task(telling, name=f"{self.id} proof of life")
+        except Exception:
+            self._say_lost()
+            raise
         finally:
             self._orders.refuse(self.id, "stopped")
             self._link.abandon()
@@ -188,6 +196,10 @@ class ModbusBus:
             return
         _log.error("bus %s is offline: %s", self.id, error.message)
         self._is_port_lost = True
+        self._say_lost()
+
+    def _say_lost(self) -> None:
+        """Say that the bus and everything on it cannot be read."""
         self._online = False
         now = self._clock.stamp()
         readings = [self._online_reading(now)]
