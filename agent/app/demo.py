@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.app.running import run_agent
@@ -19,7 +19,7 @@ from agent.simulate.demo import OUTPUT_PINS, RESTING, DemoRoom, build_demo_room,
 from agent.simulate.ledger import Ledger
 from agent.simulate.pins import NotedPins
 from agent.simulate.play import Stage, play
-from agent.simulate.proxy import TcpProxy
+from agent.simulate.proxy import LinkState, TcpProxy
 from agent.simulate.report import Report
 from agent.simulate.scenario import NOMINAL_S, Played, demo_scenario
 from agent.simulate.subscriber import Heard, Subscriber
@@ -27,6 +27,7 @@ from agent.simulate.witness import Witness, reconcile
 from agent.systemd.notify import Notifier
 from drivers.clock import ClockState, SystemClock
 from drivers.gpio.pins import MockPins
+from drivers.tasks import TaskGroup
 
 TCP_BUS = "meters"
 LINE_BUS = "rs485"
@@ -37,6 +38,8 @@ READY_LIMIT_S = 15.0
 PAGE_LIMIT_S = 3.0
 DRAIN_LIMIT_S = 8.0
 """After the last step the outbox gets this long to empty itself; what is in it then counts as lost."""
+PERSON_WAITS_S = 3.0
+"""The same when a person ends the demo, who is not to wait longer."""
 LAST_ANSWERS_S = 0.5
 """Answers that leave the simulator this shortly before the end may not have been read any more."""
 
@@ -91,7 +94,7 @@ async def run_demo(
             show.agent = agent
             ready.set()
 
-        async with asyncio.TaskGroup() as tasks:
+        async with TaskGroup() as tasks:
             agent_task = tasks.create_task(
                 run_agent(
                     show.site,
@@ -124,7 +127,11 @@ async def run_demo(
             await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             playing.cancel()
             stopping.cancel()
-            await _drain(show)
+            if is_cut_short := stop.is_set():
+                stopped_s = clock.mono_s()
+                show.played[:] = [_due_by(stopped_s, each) for each in show.played]
+                await proxy.set_state(LinkState.PASS)  # an outage at the end would look like a loss
+            await _drain(show, PERSON_WAITS_S if is_cut_short else DRAIN_LIMIT_S)
             ended_s = clock.mono_s()
             agent_stop.set()
             await asyncio.wait({agent_task})
@@ -208,10 +215,16 @@ async def _rounds(
         number += 1
 
 
-async def _drain(show: Show) -> None:
+def _due_by(now_s: float, played: Played) -> Played:
+    """Return a step without what it still had time for when a person ended the demo."""
+    due = tuple(each for each in played.step.expects if played.at.mono_s + each.within_s <= now_s)
+    return replace(played, step=replace(played.step, expects=due))
+
+
+async def _drain(show: Show, limit_s: float) -> None:
     """Give the outbox its time to empty itself."""
     loop = asyncio.get_running_loop()
-    deadline_s = loop.time() + DRAIN_LIMIT_S
+    deadline_s = loop.time() + limit_s
     while show.agent is not None and loop.time() < deadline_s:
         view = await show.agent.view()
         if view.outbox is None or not sum(view.outbox.unsent_by_uplink.values()):

@@ -27,7 +27,10 @@ def demo(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Another site file for the demo room.")
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of page and metrics; 0 for any free one.")] = 0,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help="Port of page and metrics; 0 for any free one."),
+    ] = 0,
 ) -> None:
     """Play the scenario; exit 0 only if nothing was lost and all that had to be seen was seen."""
     # Loaded only here: the other commands start without Modbus, MQTT and the rest.

@@ -6,52 +6,68 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from agent.app.demo import Show, run_demo
+from agent.app.demo import DemoFailed, Show, run_demo
+from agent.cli.scene import CLASS_STYLES, MOST_LINES, scene
+from agent.config.faults import ConfigError
 from agent.core.effects import AlarmState
-from agent.local.view import AgentView
+from agent.simulate.broker import BrokerFailed
 from agent.simulate.report import Report, Seen
 from agent.simulate.scenario import Played
 from agent.uplink.decode import EventSeen
 from drivers.clock import SystemClock
+from drivers.tasks import TaskGroup
 
-LINES_KEPT = 14
 LOOK_S = 0.25
 """How often the terminal is drawn and the witness is asked for news."""
 
-_CLASS_STYLES = {"fire": "bold red", "gas": "bold red", "supervisory": "yellow", "fault": "yellow"}
-
 
 async def perform(config: Path, duration_s: float | None, port: int, watcher: Watcher) -> Report:
-    """Play the demo before a watcher until it ends or a person ends it."""
+    """Play the demo before a watcher until it ends or a person ends it.
+
+    Raises:
+        DemoFailed: it could not be set up; `BrokerFailed` and `ConfigError` likewise.
+        TimeoutError: the agent did not come up.
+    """
     logging.basicConfig(level=logging.WARNING, handlers=[watcher.log_handler()], force=True)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(watcher.run(), name="terminal")
-        try:
-            return await run_demo(
-                config,
-                duration_s=duration_s,
-                on_show=watcher.open,
-                on_step=watcher.step,
-                stop=stop,
-                page_port=port,
-            )
-        finally:
-            watching.cancel()
+    try:
+        async with TaskGroup() as tasks:
+            watching = tasks.create_task(watcher.run(), name="terminal")
+            try:
+                return await run_demo(
+                    config,
+                    duration_s=duration_s,
+                    on_show=watcher.open,
+                    on_step=watcher.step,
+                    stop=stop,
+                    page_port=port,
+                )
+            finally:
+                watching.cancel()
+    except* (ConfigError, BrokerFailed, DemoFailed, TimeoutError) as group:
+        failure = next(_leaves(group))
+    raise failure
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            yield from _leaves(each)
+        else:
+            yield each
 
 
 class _LogLines(logging.Handler):
@@ -72,7 +88,9 @@ class Watcher:
     def __init__(self, *, is_quiet: bool) -> None:
         self._is_quiet = is_quiet
         self._console = Console(highlight=False)
-        self._is_live = not is_quiet and self._console.is_terminal
+        self._is_live = (
+            not is_quiet and self._console.is_terminal and not self._console.is_dumb_terminal
+        )
         self._show: Show | None = None
         self._clock = SystemClock()
         self._begin_s = self._clock.mono_s()
@@ -110,7 +128,17 @@ class Watcher:
             while True:
                 self._hear()
                 if self._show is not None and self._show.agent is not None:
-                    live.update(self._picture(await self._show.agent.view()), refresh=True)
+                    view = await self._show.agent.view()
+                    columns, rows = self._console.size
+                    picture = scene(
+                        view,
+                        title=self._step,
+                        addresses=self._addresses()[1:],
+                        lines=self._lines,
+                        width=columns,
+                        height=rows,
+                    )
+                    live.update(picture, refresh=True)
                 await asyncio.sleep(LOOK_S)
 
     # -- lines ---------------------------------------------------------------------------------------
@@ -141,7 +169,7 @@ class Watcher:
                 event = record.event
                 if event.kind in ("stream", "clock"):
                     continue
-                style = _CLASS_STYLES.get(event.alarm_class, "") if event.kind == "alarm" else ""
+                style = CLASS_STYLES.get(event.alarm_class, "") if event.kind == "alarm" else ""
                 if event.to_state == AlarmState.NORMAL:
                     style = "green"
                 words = f"{event.kind:<8} {event.alarm_class:<12} {event.subject}"
@@ -154,69 +182,9 @@ class Watcher:
         at_s = self._clock.mono_s() - self._begin_s
         stamped = Text.assemble((f"{at_s:6.1f} s  ", "dim"), line)
         if self._is_live:
-            self._lines = [*self._lines[-LINES_KEPT + 1 :], stamped]
+            self._lines = [*self._lines[-MOST_LINES + 1 :], stamped]
         elif not self._is_quiet:
             typer.echo(stamped.plain)
-
-    # -- picture -------------------------------------------------------------------------------------
-
-    def _picture(self, view: AgentView) -> RenderableType:
-        grid = Table.grid(expand=True, padding=(0, 1))
-        grid.add_column(ratio=3)
-        grid.add_column(ratio=2)
-        grid.add_row(_points(view), Group(_alarms(view), _outputs(view), _link(view)))
-        return Group(
-            *(Text(line) for line in self._addresses()),
-            Panel(grid, title=self._step, border_style="cyan"),
-            *self._lines,
-        )
-
-
-def _points(view: AgentView) -> Table:
-    table = Table("point", "value", "quality", box=None, expand=True)
-    for point in view.points:
-        if point.spec.kind in ("health", "online", "count"):
-            continue
-        reading = point.reading
-        if reading is None or reading.value is None:
-            quality = reading.quality if reading is not None else "not read yet"
-            table.add_row(Text(point.spec.id, style="yellow"), "—", Text(quality, style="yellow"))
-        else:
-            value = reading.value
-            word = ("active" if value else "at rest") if isinstance(value, bool) else None
-            number = f"{value:.1f} {reading.unit}" if isinstance(value, (int, float)) else value
-            table.add_row(point.spec.id, word or str(number), reading.quality)
-    return table
-
-
-def _alarms(view: AgentView) -> Table:
-    table = Table("class", "alarm", "state", box=None, expand=True)
-    standing = [each for each in view.alarms if each.state is not AlarmState.NORMAL]
-    for alarm in sorted(standing, key=lambda each: each.alarm_class.rank):
-        style = _CLASS_STYLES.get(alarm.alarm_class, "")
-        table.add_row(
-            Text(alarm.alarm_class, style=style), alarm.rule, alarm.state.replace("_", ", ")
-        )
-    if not standing:
-        table.add_row("", Text("no alarms", style="green"), "")
-    return table
-
-
-def _outputs(view: AgentView) -> Table:
-    table = Table("output", "state", box=None, expand=True)
-    for output in view.outputs:
-        word = {True: "ACTIVE", False: "at rest", None: "unknown"}[output.is_active]
-        style = "bold red" if output.is_active else "yellow" if output.is_active is None else ""
-        table.add_row(output.spec.id, Text(word, style=style))
-    return table
-
-
-def _link(view: AgentView) -> Text:
-    unsent = sum(view.outbox.unsent_by_uplink.values()) if view.outbox else 0
-    states = ", ".join(
-        f"{uplink.id} {'connected' if uplink.is_connected else 'AWAY'}" for uplink in view.uplinks
-    )
-    return Text(f"uplink {states}; {unsent} records waiting", style="" if not unsent else "yellow")
 
 
 def print_report(report: Report) -> None:
@@ -229,17 +197,19 @@ def print_report(report: Report) -> None:
         ("events", report.events),
     ):
         table.add_row(name, str(count.delivered), str(count.lost), str(count.duplicated))
-    console.print(table)
+    console.print(table, soft_wrap=True)
     register = report.latency_register_to_subscriber
     contact = report.latency_contact_to_output
     console.print(
         f"register to subscriber: median {register.p50_ms:.1f} ms, p99 {register.p99_ms:.1f} ms; "
-        f"contact to output: median {contact.p50_ms:.1f} ms, most {contact.max_ms:.1f} ms"
+        f"contact to output: median {contact.p50_ms:.1f} ms, most {contact.max_ms:.1f} ms",
+        soft_wrap=True,
     )
     missing = [each for each in (*report.alarms, *report.outputs) if not each.is_seen]
     _print_missing(console, missing)
     for example in report.examples:
-        console.print(f"  {example}")
+        if not example.startswith("not seen:"):  # said already, all of them
+            console.print(f"  {example}", soft_wrap=True)
     console.print(
         "[green]Nothing was lost, and everything that had to happen was seen.[/]"
         if report.is_clean

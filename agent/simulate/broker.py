@@ -143,6 +143,7 @@ class _Mosquitto:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
+                process_group=0,  # Ctrl-C ends the demo, which still has to hear what is under way
             )
         try:
             async with asyncio.timeout(_START_S):
