@@ -93,6 +93,8 @@ def said(error: PortUnavailable) -> str:
         return "another program holds the port; if it is the agent: plantroom status"
     if "Permission denied" in error.message:
         return f"{error.message} (serial ports belong to group dialout, GPIO chips to group gpio)"
+    if "No such file or directory" in error.message:
+        return "there is no such port; `ls /dev/serial/by-id/` lists the adapters plugged in"
     return error.message
 
 

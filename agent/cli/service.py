@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -48,6 +49,10 @@ def serve(words: Sequence[str]) -> int:
     except NotAnOverride as error:
         print(error, file=sys.stderr)  # noqa: T201 - nothing is set up yet
         return Exit.USAGE
+    folder = run_dir(options.run_dir)
+    if folder is not None:
+        with suppress(OSError):  # said again, with the reason, where the socket is made
+            folder.mkdir(parents=True, exist_ok=True)
     with logging_to_journal(level=logging.DEBUG if options.debug else logging.INFO):
         try:
             site, fault = load_or_last_good(
@@ -209,6 +214,13 @@ def _pin_level(word: str) -> str:
     return word
 
 
+def _door_path(word: str) -> Path:
+    path = Path(word)
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}: make it first")
+    return path
+
+
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="plantroom run",
@@ -218,7 +230,9 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         "-c", "--config", type=Path, help="site file (default /etc/plantroom/site.yaml)"
     )
     parser.add_argument("--data", type=Path, help="where records are kept")
-    parser.add_argument("--run-dir", type=Path, help="where the socket is made")
+    parser.add_argument(
+        "--run-dir", type=Path, help="where the socket is made; made itself if it is not there"
+    )
     parser.add_argument(
         "--set",
         dest="sets",
@@ -229,7 +243,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--pin-door",
-        type=Path,
+        type=_door_path,
         metavar="SOCKET",
         help="no GPIO chip: mock pins that another program moves through this Unix socket",
     )
