@@ -156,6 +156,7 @@ def _rows_of_points(view: AgentView) -> int:
 
 
 def _points(view: AgentView, rows: int) -> Table:
+    """Return values beside ids; where a value is not good, its quality stands in its place."""
     return _cut(_table("value", "point"), _point_rows(view), rows - 1, "points")
 
 
@@ -165,7 +166,7 @@ def _point_rows(view: AgentView) -> list[tuple[str | Text, ...]]:
         if point.spec.kind in _HIDDEN_KINDS:
             continue
         reading = point.reading
-        if reading is None or reading.value is None:
+        if reading is None or reading.value is None or reading.quality is not Quality.GOOD:
             quality = reading.quality if reading is not None else "not read yet"
             rows.append((Text(quality, style="yellow"), Text(point.spec.id, style="yellow")))
             continue
@@ -176,8 +177,5 @@ def _point_rows(view: AgentView) -> list[tuple[str | Text, ...]]:
             word = f"{value:.1f} {reading.unit}"
         else:
             word = str(value)
-        if reading.quality is not Quality.GOOD:
-            rows.append((Text(f"{word} {reading.quality}", style="yellow"), point.spec.id))
-        else:
-            rows.append((word, point.spec.id))
+        rows.append((word, point.spec.id))
     return rows
