@@ -106,6 +106,8 @@ class ModbusBus:
         self._answered_s: float | None = None
         self._silent_in_a_row = 0
         self._just_asked = False
+        self._unanswered: Device | None = None
+        self._ask_again: Device | None = None
         self._probe_share = Share(spec.probe_share, 0.0)
         self._suspect_share = Share(SUSPECT_SHARE, 0.0)
         self._all_silent_share = Share(ALL_SILENT_SHARE, 0.0)
@@ -311,6 +313,9 @@ class ModbusBus:
 
         A device never asked before does not wait for the polls of others: it may be a fire detector.
         """
+        again, self._ask_again = self._ask_again, None
+        if again is not None and not self._is_any_live():
+            return again
         if self._just_asked:
             return None
         chosen: Device | None = None
@@ -331,11 +336,26 @@ class ModbusBus:
         return share.has_left(now_s) and not (is_poll_due and share.must_yield(now_s))
 
     def _share_of(self, device: Device) -> Share:
-        if not any(each.state.presence is Presence.LIVE for each in self._devices.values()):
+        if not self._is_any_live():
             return self._all_silent_share
         if device.state.presence is Presence.OFFLINE:
             return self._probe_share
         return self._suspect_share
+
+    def _is_any_live(self) -> bool:
+        return any(each.state.presence is Presence.LIVE for each in self._devices.values())
+
+    def _note_unanswered(self, device: Device, was_asked: bool) -> None:
+        """Have a device asked twice in a row if the question before went unanswered by another.
+
+        Some slaves take the frame behind a request to another unit for that unit's answer (libmodbus
+        3.1.6, RTU) and would never hear the only question they get. With a live device on the line
+        its answer comes in between. Not in the first round: who is there is found sooner.
+        """
+        before, self._unanswered = self._unanswered, device
+        is_serial = self._spec.kind != "modbus-tcp"
+        if is_serial and was_asked and before not in (None, device) and not self._is_any_live():
+            self._ask_again = device
 
     async def _ask(self, device: Device) -> None:
         """Ask a device that is not live one question; any answer makes it live again."""
@@ -344,7 +364,9 @@ class ModbusBus:
         started_s = loop.time()
         error = await self._attempt(device, device.question)
         if error is None or device.state.presence is Presence.LIVE:
+            self._unanswered = None
             return
+        self._note_unanswered(device, was_asked)
         cost_s = self._let_others_first(started_s)
         if was_asked:
             share.spend(cost_s)

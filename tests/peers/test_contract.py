@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from drivers.modbus.plan import plan_reads
 from drivers.modbus.spec import (
     Area,
@@ -184,6 +186,17 @@ async def test_a_unit_that_is_not_there_has_no_values_and_costs_its_neighbour_no
     )
     if heard.reason(never) == "timeout":
         assert heard.value(f"d{ABSENT_UNIT}.online") is not True
+
+
+@pytest.mark.parametrize("wire", ["libmodbus serial"], indirect=True)
+async def test_a_slave_behind_a_silent_one_is_found(wire: Wire) -> None:
+    wanted = known(Area.HOLDING)
+    heard = Heard()
+    here = device(tuple(each.quantity for each in wanted))
+    absent = device(here.quantities, ABSENT_UNIT)
+    async with running(replace(bus(wire, absent, here), settle_s=DEFAULT_SETTLE_S), heard):
+        await heard.until(lambda: is_right(heard, *wanted), within_s=15)
+    assert not wrong(heard, *wanted)
 
 
 async def test_what_is_cut_off_turns_bad_and_comes_back_by_itself(wire: Wire) -> None:
