@@ -60,8 +60,12 @@ def install_service(
 
 def _program() -> Path:
     """Return the command this service is to run: the one that was typed, with its environment."""
-    typed = shutil.which(sys.argv[0]) or sys.argv[0]
-    return Path(typed).absolute()
+    typed = Path(shutil.which(sys.argv[0]) or sys.argv[0]).absolute()
+    if typed.suffix != ".py":
+        return typed
+    return (
+        Path(sys.executable).absolute().with_name("plantroom")
+    )  # `python -m agent`: its neighbour
 
 
 def _show(plan: InstallPlan) -> None:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from agent.cli.codes import Exit
 from agent.cli.places import socket_path
+from agent.cli.read import wide_console
 
 SocketOption = Annotated[
     Path | None,
@@ -163,7 +164,7 @@ def _print_alarms(body: dict[str, Any], show_all: bool) -> None:
                 alarm["zone"],
                 alarm["actor"],
             )
-        Console(highlight=False).print(table)
+        wide_console().print(table)
     else:
         typer.echo(f"No alarms ({body['rules']} rules watched).")
     hidden = [
