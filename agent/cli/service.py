@@ -257,4 +257,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         help="with --pin-door: the level of an input at the start; at rest otherwise",
     )
     parser.add_argument("--debug", action="store_true", help="log every poll")
-    return parser.parse_args(words)
+    options = parser.parse_args(words)
+    if options.pins and options.pin_door is None:
+        parser.error("--pin goes with --pin-door")
+    return options

@@ -65,10 +65,22 @@ class AgentClient:
             ):
                 answer = json.loads(await response.text())
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise AgentUnreachable(
-                f"no agent answers on {self._socket} ({type(error).__name__}); is it running, and may "
-                "you use its socket?"
-            ) from error
+            raise AgentUnreachable(f"no agent answers on {self._socket}: {_why(error)}") from error
         if not isinstance(answer, dict):
             raise AgentUnreachable(f"{self._socket} does not speak like an agent")
         return response.status, answer
+
+
+def _why(error: Exception) -> str:
+    """Return what is wrong in words a person can act on."""
+    match getattr(error, "os_error", error):
+        case FileNotFoundError():
+            return "there is no such socket; is the agent running, and is this its run folder?"
+        case ConnectionRefusedError():
+            return "nobody listens there any more; the agent has ended"
+        case PermissionError():
+            return "you may not use it; the group of the agent's user may (or use sudo)"
+        case TimeoutError():
+            return f"no answer within {ANSWER_S:g} s"
+        case other:
+            return f"{type(other).__name__}"

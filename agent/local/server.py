@@ -233,7 +233,10 @@ class LocalServer:
             if why:
                 _log.warning("page not reachable at %s: %s", place, why)
             else:
-                _log.info("page at %s", place)
+                is_any_port = (
+                    self._tcp is not None and place == self._tcp.name and not self._spec.port
+                )
+                _log.info("page at %s%s", place, f" (port {self.port})" if is_any_port else "")
         self._shut[place] = why
         faults = [f"{name}: {each}" for name, each in self._shut.items() if each]
         if all(each != "not open yet" for each in self._shut.values()):

@@ -345,7 +345,8 @@ class Uplink:
         if is_good:
             _log.info("%s: linked to %s:%d", self._spec.id, self._spec.host, self._spec.port)
         else:
-            _log.warning("%s: %s", self._spec.id, reason)
+            level = logging.INFO if self._closing.is_set() else logging.WARNING
+            _log.log(level, "%s: %s", self._spec.id, reason)
         self._on_link(is_good, reason)
 
 
