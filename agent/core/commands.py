@@ -56,6 +56,8 @@ def _fault_of(command: Command) -> Outcome | None:
     fault = ""
     if not command.actor:
         fault = "a command needs an actor"
+    elif command.name not in _VERBS:
+        fault = f"this box does not carry out {command.name}"
     elif command.name is CommandName.RESET and command.code not in CLOSING_CODES:
         fault = "the closing code is one of real, false, test, maintenance"
     elif command.name is CommandName.RESET and command.code == "false" and not command.reason:

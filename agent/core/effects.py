@@ -44,10 +44,23 @@ class EventKind(StrEnum):
     """A rule began or ceased to be hidden by a parent fault (`to`: suppressed, unsuppressed)."""
     SILENCE = "silence"
     """The sounders of an alarm were silenced or may sound again (`to`: silenced, unsilenced)."""
+    INHIBIT = "inhibit"
+    """A rule was taken out by a person, or is in again (`to`: inhibited, uninhibited; `code`: expired when
+    its time ended it); `detail` carries `seconds`, the time that is left."""
+    DRILL = "drill"
+    """A drill began or ended (`to`: started, ended; `code`: expired when its time ended it); `detail` carries
+    `scope`, `seconds` and `with_linkage`."""
+    MODE = "mode"
+    """Linkage acts by itself or only when a person asks (`to`: auto, manual)."""
+    CHATTERING = "chattering"
+    """A rule began or ceased to come and go again and again (`to`: chattering, steady)."""
+    FLOOD = "flood"
+    """More alarms came than a person can take in, or that is over (`to`: flood, steady)."""
     OUTPUT = "output"
-    """An output was commanded, confirmed, or failed (`from`, `to`: active, inactive, failed)."""
+    """An output was commanded, confirmed, or failed (`from`, `to`: active, inactive, failed); `code`: test,
+    interlock, max_on_time, feedback_missing."""
     COMMAND = "command"
-    """A person or platform asked for something (`to`: ack, silence, reset); `code` says how it ended."""
+    """A person or platform asked for something (`to`: the command's name); `code` says how it ended."""
     SYSTEM = "system"
     """The agent started, stopped, reloaded (`to`: started, stopped, reloaded), or one rule broke down
     (`to`: failed, recovered; `code`: rule_failed)."""
@@ -86,7 +99,7 @@ class Event:
     zone: str = ""
     plan: str = ""
     detail: dict[str, str | int | float | bool | None] = field(default_factory=dict)
-    """Only for stream, gap, damage and clock events: named facts, documented per kind in the schema."""
+    """Named facts; for stream, gap, damage, clock, inhibit and drill events documented in the schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,9 +164,24 @@ class AlarmView:
     """The condition cannot be told from what is known now."""
     actor: str = ""
     """Who acknowledged, if anybody."""
+    is_inhibited: bool = False
+    """Taken out by a person: evaluated, and raising nothing."""
+    inhibited_left_s: float | None = None
+    """Until the inhibit ends by itself; as of when it was last shown."""
+    inhibited_by: str = ""
+    is_test: bool = False
+    """Raised in a drill."""
+    is_first_out: bool = False
+    """The first of its group to become active."""
+    is_chattering: bool = False
+    group: str = ""
 
 
 Effect = SetOutput | Record | Telemeter | ShowState | ShowAlarm
+
+
+ON_THE_SPOT = frozenset({"cli", "page", "key"})
+"""Origins of a person who stands at the box, or is let in by it."""
 
 
 class CommandName(StrEnum):
@@ -162,6 +190,12 @@ class CommandName(StrEnum):
     ACK = "ack"
     SILENCE = "silence"
     RESET = "reset"
+    INHIBIT = "inhibit"
+    UNINHIBIT = "uninhibit"
+    RESTORE = "restore"
+    DRILL = "drill"
+    OUTPUT = "output"
+    MODE = "mode"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,10 +208,57 @@ class Command:
     origin: str
     """`cli`, `page`, `key` or `mqtt`."""
     target: str = ""
-    """A rule id, or empty for all it can apply to."""
+    """A rule id, or empty for all it can apply to. Inhibit: a point id too, for every rule that watches it.
+    Restore and output: an output id."""
     code: str = ""
     """Reset: the closing code real, false, test or maintenance."""
     reason: str = ""
+    duration_s: float | None = None
+    """Inhibit, the start of a drill and an output test end by themselves after this long."""
+    is_on: bool | None = None
+    """Drill: start or stop. Output: active or not."""
+    scope: tuple[str, ...] = ()
+    """Drill: the points and zones it takes in."""
+    with_linkage: bool = False
+    """Drill: outputs act as if it were real."""
+    mode: str = ""
+    """Mode: `auto` or `manual`."""
+    identity: str = ""
+    """`mqtt`: who the broker says it is, kept beside the claimed actor."""
+
+    @property
+    def is_on_the_spot(self) -> bool:
+        """Whether it was asked for at the box itself."""
+        return self.origin in ON_THE_SPOT
+
+
+REFUSALS = (
+    "unknown_rule",
+    "unknown_point",
+    "unknown_output",
+    "not_active",
+    "condition_holds",
+    "condition_unknown",
+    "unacknowledged",
+    "bad_argument",
+    "rule_failed",
+    "no_end",
+    "no_reason",
+    "too_long",
+    "not_inhibited",
+    "already_inhibited",
+    "drill_runs",
+    "no_drill",
+    "not_on_spot",
+    "latched",
+    "interlocked",
+    "not_allowed",
+    "expired",
+    "repeated",
+    "too_fast",
+)
+"""Why a command was not carried out: `latched` an output whose alarm is not reset, `interlocked` one that
+a condition bars; `not_allowed`, `expired`, `repeated` and `too_fast` are said by the uplink's door."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +267,5 @@ class Outcome:
 
     ok: bool
     code: str
-    """`done`, or why not: `unknown_rule`, `not_active`, `condition_holds`, `condition_unknown`,
-    `unacknowledged`, `bad_argument`, `rule_failed`."""
+    """`done`, or one of `REFUSALS`."""
     message: str

@@ -228,6 +228,12 @@ class RuleSpec:
     label: Label = Label()
     suppressed_by: tuple[str, ...] = ()
     """Rules above this one in the fault hierarchy: while one of them is active this one is not indicated."""
+    group: str = ""
+    """Rules of one group tell which of them came first."""
+    realarm_s: float = 0.0
+    """An acknowledged alarm that still stands is unacknowledged again after this long; 0: never."""
+    is_call_point: bool = False
+    """A person pressed it: delays of linkages in its zone or group no longer count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

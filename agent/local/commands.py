@@ -15,6 +15,9 @@ CLOSING_CODES = ("real", "false", "test", "maintenance")
 MOST_CHARACTERS = 200
 """Of an actor, a target or a remark."""
 
+_OFFERED = (CommandName.ACK, CommandName.SILENCE, CommandName.RESET)
+"""What this door lets in."""
+
 _FIELDS = frozenset({"id", "name", "target", "actor", "code", "reason"})
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -50,8 +53,9 @@ def read_fields(fields: Mapping[str, object], origin: str) -> Command:
     texts = {key: _text(key, fields.get(key, "")) for key in _FIELDS}
     try:
         name = CommandName(texts["name"])
+        _OFFERED.index(name)
     except ValueError as error:
-        raise NotUnderstood(f"name must be one of {', '.join(CommandName)}") from error
+        raise NotUnderstood(f"name must be one of {', '.join(_OFFERED)}") from error
     if texts["code"] and texts["code"] not in CLOSING_CODES:
         raise NotUnderstood(f"code must be one of {', '.join(CLOSING_CODES)}")
     if texts["id"] and not _ID.fullmatch(texts["id"]):

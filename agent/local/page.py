@@ -167,7 +167,7 @@ def _toolbar(form: Form | None, words: Words) -> Html:
                     name="do",
                     value=f"{name}:",
                 )
-                for name in CommandName
+                for name in (CommandName.ACK, CommandName.SILENCE, CommandName.RESET)
             ],
             class_="all",
         ),

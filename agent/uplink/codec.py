@@ -129,6 +129,13 @@ def alarm(view: AlarmView, boot: str) -> bytes:
             "pending": view.is_pending,
             "unknown": view.is_unknown,
             "actor": view.actor,
+            "inhibited": view.is_inhibited,
+            "inhibited_left_s": view.inhibited_left_s,
+            "inhibited_by": view.inhibited_by,
+            "test": view.is_test,
+            "first_out": view.is_first_out,
+            "chattering": view.is_chattering,
+            "group": view.group,
         }
     )
 
@@ -247,6 +254,7 @@ def _rule(spec: RuleSpec) -> Json:
         "on_delay_s": spec.on_delay_s,
         "off_delay_s": spec.off_delay_s,
         "latched": spec.is_latched,
+        "group": spec.group,
         "zone": spec.zone,
         "label": _label(spec.label),
     }

@@ -137,6 +137,9 @@ class _Fields:
             raise PayloadFault(f"{name!r} is not a number")
         return float(found)
 
+    def maybe_number(self, name: str) -> float | None:
+        return None if self._get(name) is None else self.number(name)
+
     def flag(self, name: str) -> bool:
         found = self._get(name)
         if not isinstance(found, bool):
@@ -281,6 +284,13 @@ def _alarm(fields: _Fields) -> AlarmSeen:
             is_pending=fields.flag("pending"),
             is_unknown=fields.flag("unknown"),
             actor=fields.text("actor"),
+            is_inhibited=fields.flag("inhibited"),
+            inhibited_left_s=fields.maybe_number("inhibited_left_s"),
+            inhibited_by=fields.text("inhibited_by"),
+            is_test=fields.flag("test"),
+            is_first_out=fields.flag("first_out"),
+            is_chattering=fields.flag("chattering"),
+            group=fields.text("group"),
         ),
         boot=fields.text("boot"),
     )

@@ -176,7 +176,7 @@ class World:
                 self.read(self.values)
             self.tick()
 
-    def command(self, name: str, target: str = "", actor: str = "anna", **more: str) -> Outcome:
+    def command(self, name: str, target: str = "", actor: str = "anna", **more: Any) -> Outcome:
         wish = Command(
             id="c1", name=CommandName(name), actor=actor, origin="page", target=target, **more
         )

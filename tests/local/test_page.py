@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import pytest
 
-from agent.core.effects import AlarmState, AlarmView, CommandName
+from agent.core.effects import REFUSALS, AlarmState, AlarmView, CommandName
 from agent.core.spec import AlarmClass, Label, OutputKind, PointKind
 from agent.local.commands import CLOSING_CODES
 from agent.local.page import Form, full_page, live_part, silent_page
@@ -23,16 +23,7 @@ from tests.local.room import CALM, NOW, VIEW, ago, alarm
 EN, ZH = Words(Lang.EN), Words(Lang.ZH)
 FORM = Form(token="t", command_id="c")
 
-OUTCOMES = (
-    "done",
-    "unknown_rule",
-    "not_active",
-    "condition_holds",
-    "condition_unknown",
-    "unacknowledged",
-    "bad_argument",
-    "rule_failed",
-)
+OUTCOMES = ("done", *REFUSALS)
 
 
 @pytest.mark.parametrize(

@@ -141,4 +141,11 @@ def alarm(state: AlarmState = AlarmState.ACTIVE_UNACKED) -> AlarmView:
         zone="shed",
         is_latched=True,
         actor="guard",
+        is_inhibited=True,
+        inhibited_left_s=12.5,
+        inhibited_by="lin",
+        is_test=True,
+        is_first_out=True,
+        is_chattering=True,
+        group="shed",
     )
