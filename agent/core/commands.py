@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 from agent.core.alarm import Alarm
 from agent.core.board import RULE_FAILED, Board, Cause
 from agent.core.effects import AlarmState, Command, CommandName, Event, EventKind, Outcome
@@ -32,7 +35,15 @@ _WHY = {
 
 def obey(board: Board, command: Command, now: Stamp, box: str, out: Gathering) -> Outcome:
     """Carry out `command`, or refuse it with a code; either way one event says so."""
-    outcome = _fault_of(command) or _carry_out(board, command, now, out)
+    cause = Cause(
+        at=now,
+        at_s=now.mono_s,
+        actor=command.actor,
+        code=command.code,
+        reason=command.reason,
+        command=command.name.value,
+    )
+    outcome = _fault_of(command) or HANDLERS[command.name](board, command, cause, out)
     alarm = board.alarms.get(command.target)
     out.record(
         Event(
@@ -56,7 +67,7 @@ def _fault_of(command: Command) -> Outcome | None:
     fault = ""
     if not command.actor:
         fault = "a command needs an actor"
-    elif command.name not in _VERBS:
+    elif command.name not in HANDLERS:
         fault = f"this box does not carry out {command.name}"
     elif command.name is CommandName.RESET and command.code not in CLOSING_CODES:
         fault = "the closing code is one of real, false, test, maintenance"
@@ -65,17 +76,10 @@ def _fault_of(command: Command) -> Outcome | None:
     return Outcome(ok=False, code="bad_argument", message=fault) if fault else None
 
 
-def _carry_out(board: Board, command: Command, now: Stamp, out: Gathering) -> Outcome:
+def _answer_alarms(board: Board, command: Command, cause: Cause, out: Gathering) -> Outcome:
+    """Acknowledge, silence or reset one alarm or all that it can apply to."""
     if command.target and command.target not in board.alarms:
         return _refused("unknown_rule", command.target)
-    cause = Cause(
-        at=now,
-        at_s=now.mono_s,
-        actor=command.actor,
-        code=command.code,
-        reason=command.reason,
-        command=command.name.value,
-    )
     if command.target:
         meant = [board.alarms[command.target]]
     else:
@@ -116,3 +120,16 @@ def _given(name: CommandName, alarm: Alarm) -> Given:
 
 def _refused(code: str, rule: str) -> Outcome:
     return Outcome(ok=False, code=code, message=f"{rule}: {_WHY[code]}" if rule else _WHY[code])
+
+
+Handler = Callable[[Board, Command, Cause, Gathering], Outcome]
+"""Carries out one command, or refuses it with a code and changes nothing. The event is made by `obey`."""
+
+HANDLERS: Mapping[CommandName, Handler] = MappingProxyType(
+    {
+        CommandName.ACK: _answer_alarms,
+        CommandName.SILENCE: _answer_alarms,
+        CommandName.RESET: _answer_alarms,
+    }
+)
+"""Who carries out what; a command that is not here is refused."""
