@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 MILLION := --reads 1000000 --unchecked-reads 50000 --buses 10
 
-.PHONY: run test bench check format install install-dev system-packages clean
+.PHONY: run test bench mutants check format install install-dev system-packages clean
 
 ## Run the demo: a simulated plant room with the real agent. Options through ARGS='--for 30 --json'.
 run: $(VENV)/.installed
@@ -25,6 +25,14 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.never_wrong $(if $(FULL),$(MILLION)) || failed=1; \
 	for each in rtu_pace silent tcp_rate agent_steady agent_saturated agent_latency agent_outage; do $(BIN)/python -m benchmarks.$$each || failed=1; done; \
 	exit $$failed
+
+## Change the core in thousands of small ways, one at a time, and see whether the tests of the core notice
+## (some quarter of an hour to an hour; docs/mutants.md says what survived and why).
+mutants: $(VENV)/.installed-dev
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	@$(BIN)/mutmut run $(ARGS)
+	@$(BIN)/mutmut export-cicd-stats && cat mutants/mutmut-cicd-stats.json
+	@$(BIN)/mutmut results
 
 ## Format, lint, strict types: must be clean.
 check: $(VENV)/.installed-dev
@@ -62,4 +70,4 @@ system-packages:
 	@sh tests/system-packages.sh
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
