@@ -236,5 +236,6 @@ def _take(world: World, step: dict[str, Any]) -> None:
         world.restart()
     if "command" in step:
         name, _, target = step["command"].partition(" ")
-        outcome = world.command(name, target, code=step.get("code", ""))
+        said = {key: step[key] for key in ("code", "reason") if key in step}
+        outcome = world.command(name, target, **said)
         assert outcome.code == step.get("answer", "done"), f"at {step['at']} s: {outcome.message}"
