@@ -112,3 +112,20 @@ def test_a_change_of_quality_is_shown_at_once() -> None:
     assert gate.passes(reading(None, Quality.STALE), 3)
     assert not gate.passes(reading(None, Quality.STALE), 4)
     assert gate.passes(reading(20.0), 5)
+
+
+def test_the_first_reading_passes_whatever_the_clock_says() -> None:
+    for at_s in (-1e9, 0.0, 1e9):
+        gate = TelemetryGate(TelemetryPolicy(mode=TelemetryMode.INTERVAL, interval_s=60.0))
+        assert gate.passes(reading(1.0), at_s)
+        assert not gate.passes(reading(2.0), at_s + 59.9)
+        assert StateGate(PointSpec(id="p", kind=PointKind.GENERIC)).passes(reading(1.0), at_s)
+
+
+def test_an_interval_keeps_its_beat_and_starts_anew_after_a_pause() -> None:
+    gate = TelemetryGate(TelemetryPolicy(mode=TelemetryMode.INTERVAL, interval_s=60.0))
+    times = [0.0, 60.0, 119.0, 125.0, 180.0, 239.0, 240.0, 300.0, 420.0, 479.0, 480.0]
+    # 125 is late by 5 s and the beat goes on at 180; at 420 a whole beat was missed
+    assert passed(gate, [(at_s, 1.0) for at_s in times]) == [
+        0.0, 60.0, 125.0, 180.0, 240.0, 300.0, 420.0, 480.0,
+    ]  # fmt: skip
