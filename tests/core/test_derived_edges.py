@@ -177,7 +177,7 @@ def test_a_broken_calculation_says_which_error() -> None:
     derivation = Derivation([spec("sum", "a")])
 
     class Broken(dict[str, Reading]):
-        def get(self, *_: object) -> Reading:  # type: ignore[override]
+        def get(self, *_: object) -> Reading:
             raise ZeroDivisionError
 
     derivation._derived[0].latest = Broken()
