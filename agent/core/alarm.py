@@ -8,6 +8,7 @@ from agent.core.conditions import Truth, points_of, watch
 from agent.core.effects import AlarmState, AlarmView
 from agent.core.memory import AlarmMemory
 from agent.core.spec import AlarmClass, RuleSpec
+from agent.core.standing import Standing
 from agent.core.transitions import AFTER_BOOT, Ending, Given, Phase, Row, Situation, Timer, row_for
 from drivers.clock import ClockState, Stamp
 from drivers.reading import Reading
@@ -39,14 +40,22 @@ class Alarm:
         "_left_s",
         "_told_s",
         "actor",
+        "called_by",
+        "calls",
         "children",
         "deadline_s",
         "decided_by",
         "ending",
         "has_moved",
+        "inhibit",
+        "is_chattering",
+        "is_dry",
         "is_failed",
+        "is_first_out",
         "is_silenced",
         "is_suppressed",
+        "is_test",
+        "mates",
         "order",
         "parents",
         "point",
@@ -72,6 +81,14 @@ class Alarm:
         """The last look raised an error."""
         self.is_suppressed = False
         self.is_silenced = False
+        self.inhibit: Standing | None = None
+        """Taken out by a person: what is up stays up, nothing new is raised."""
+        self.is_test = False
+        """Raised in a drill, until it is normal again."""
+        self.is_dry = False
+        """Raised in a drill without linkage: it demands nothing."""
+        self.is_first_out = False
+        self.is_chattering = False
         self.actor = ""
         self.has_moved = False
         """Whether its state changed since this engine was made."""
@@ -89,6 +106,12 @@ class Alarm:
         """Every rule above it in the fault hierarchy, near and far."""
         self.children: tuple[Alarm, ...] = ()
         """Every rule below it, upper ones first."""
+        self.mates: tuple[Alarm, ...] = ()
+        """Every alarm of its group, itself too; none without a group."""
+        self.called_by: tuple[Alarm, ...] = ()
+        """Manual call points of its zone or group."""
+        self.calls: tuple[Alarm, ...] = ()
+        """A manual call point: whose delays it overrides."""
         self.order = (0, spec.alarm_class.rank)
         """Looked at in this order when several fall due at once: parents first, then by class."""
 
@@ -102,6 +125,26 @@ class Alarm:
         """Whether the on-delay runs, is frozen, or is over and waits for a parent fault to go."""
         return self.situation.phase is Phase.PENDING
 
+    @property
+    def is_standing(self) -> bool:
+        """Whether it is active or latched."""
+        return self.state not in (AlarmState.NORMAL, AlarmState.RETURNED_UNACKED)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether nothing new may be raised of it now."""
+        return self.is_suppressed or self.inhibit is not None
+
+    @property
+    def hides(self) -> bool:
+        """Whether it suppresses the rules under it; a drill hides nothing that is real."""
+        return self.state.is_active and not self.is_test
+
+    @property
+    def is_called(self) -> bool:
+        """Whether a manual call point of its zone or group stands: delays of linkages no longer count."""
+        return any(each.is_standing and each.is_test is self.is_test for each in self.called_by)
+
     def is_over(self, at_s: float) -> bool:
         """Return whether the running delay is over at monotonic `at_s`."""
         return self.deadline_s <= max(at_s, self._told_s)
@@ -113,7 +156,7 @@ class Alarm:
         row = row_for(self.situation, given, self.ending)
         before, self.situation = self.situation, row.to
         self._turn(row.timer, at_s)
-        is_new = row.to is Situation.B and before.phase is Phase.PENDING
+        is_new = row.to is Situation.B and (before.phase is Phase.PENDING or given is Given.REALARM)
         if is_new or row.to.state is AlarmState.NORMAL:
             self.actor = ""
             self.is_silenced = False
@@ -131,6 +174,8 @@ class Alarm:
             since_wall_ms=self.since.wall_ms,
             actor=self.actor,
             is_silenced=self.is_silenced,
+            is_test=self.is_test,
+            is_first_out=self.is_first_out,
         )
 
     def recall(self, memory: AlarmMemory) -> None:
@@ -144,12 +189,18 @@ class Alarm:
         self.deadline_s = inf
         self.actor = memory.actor
         self.is_silenced = memory.is_silenced
+        self.is_test = memory.is_test
+        self.is_first_out = memory.is_first_out
         # The monotonic time of an earlier run means nothing now.
         self.since = Stamp(0.0, memory.since_wall_ms, ClockState.UNSYNCED)
 
-    def view(self) -> AlarmView:
-        """Return it as people and the cloud see it."""
-        reading = self.decided_by
+    def left_s(self, now_s: float) -> float:
+        """Return what is left of its delay; 0 when none is in progress."""
+        return self._left_s if self.deadline_s == inf else max(0.0, self.deadline_s - now_s)
+
+    def view(self, now_s: float) -> AlarmView:
+        """Return it as people and the cloud see it at monotonic `now_s`."""
+        reading, inhibit = self.decided_by, self.inhibit
         return AlarmView(
             rule=self.spec.id,
             alarm_class=self.spec.alarm_class,
@@ -166,6 +217,13 @@ class Alarm:
             is_pending=self.is_pending,
             is_unknown=self.truth is None,
             actor=self.actor,
+            is_inhibited=inhibit is not None,
+            inhibited_left_s=None if inhibit is None else inhibit.left_s(now_s),
+            inhibited_by="" if inhibit is None else inhibit.actor,
+            is_test=self.is_test,
+            is_first_out=self.is_first_out,
+            is_chattering=self.is_chattering,
+            group=self.spec.group,
         )
 
     def _turn(self, timer: Timer, at_s: float) -> None:
@@ -180,5 +238,7 @@ class Alarm:
                 self.deadline_s = inf
             case Timer.STOP:
                 self.deadline_s = inf
+            case Timer.SPENT:
+                self.deadline_s = at_s
             case _:
                 pass

@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from agent.core.agenda import Agenda
-from agent.core.alarm import ALWAYS_LATCHED, Alarm, truth_given
+from agent.core.alarm import Alarm, truth_given
+from agent.core.appointments import Appointments
+from agent.core.cause import Cause
 from agent.core.conditions import Truth, points_of
+from agent.core.drills import Drills
 from agent.core.effects import AlarmState, Event, EventKind
+from agent.core.families import tie
 from agent.core.gathering import Gathering
+from agent.core.inhibits import Inhibits
 from agent.core.linkage import Demands
-from agent.core.memory import SILENCED, UNSILENCED, AlarmMemory
+from agent.core.memory import (
+    FIRST_OUT,
+    RULE_REMOVED,
+    SILENCED,
+    UNSILENCED,
+    AlarmMemory,
+    DelayMemory,
+    Orders,
+)
+from agent.core.occurrences import Occurrences
 from agent.core.spec import AlarmClass, SiteSpec
 from agent.core.transitions import Given, Situation
 from drivers.clock import Stamp
 from drivers.reading import Reading
 
 RULE_FAILED = "rule_failed"
-RULE_REMOVED = "rule_removed"
 NEW_ALARM = "new_alarm"
-_MARK_OF_FAILURE = ("failed", "recovered")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
-    """Why an alarm is moved: a reading or the passing of time, or a person."""
-
-    at: Stamp
-    """The stamp its events carry."""
-    at_s: float
-    """Monotonic time the alarm is told: that of `at`, but never ahead of now."""
-    actor: str = ""
-    code: str = ""
-    reason: str = ""
-    command: str = ""
-    """The command's name; empty when no person asked."""
+DRILL_ENDED = "drill_ended"
+DELAY_RESTARTED = "delay_restarted"
 
 
 class Board:
@@ -57,7 +56,12 @@ class Board:
         for rule in site.rules:
             first = next(iter(points_of(rule.condition)), "")
             self.alarms[rule.id] = Alarm(rule, rule.zone or zones.get(first, ""))
-        self._tie_families()
+        tie(self.alarms)
+        self.appointments = Appointments()
+        self.inhibits = Inhibits(self, self.appointments)
+        self.drills = Drills(self, site, self.appointments)
+        self.occurrences = Occurrences(self, site.box, self.appointments)
+        self.longest_inhibit_s = site.inhibit_max_s
         self._demands = Demands(
             site.outputs, site.linkages, self.alarms.values(), holds_cuts=not is_memory_whole
         )
@@ -66,16 +70,42 @@ class Board:
         self.removed: dict[str, AlarmMemory] = {}
         """Remembered alarms of rules this site no longer has, until `start` tells of them."""
 
-    def start(self, cause: Cause, out: Gathering) -> None:
-        """Show every alarm, tell of rules that are gone, suppress what remembered alarms hide."""
+    def start(
+        self, orders: Orders, delays: Iterable[DelayMemory], cause: Cause, out: Gathering
+    ) -> None:
+        """Show every alarm, tell of rules that are gone, take up orders and what alarms hide."""
         for alarm in self.alarms.values():
             if alarm.state is AlarmState.NORMAL:
                 alarm.since = cause.at
             out.show(alarm)
             self._set_outputs(alarm, cause, out)
+            self._stands_on(alarm, cause)
         self._end_removed(cause, out)
+        self.take_up(orders, cause, out)
+        if not self.drills.is_running:
+            self.drills.end_tests(cause, out)
+        for delay in delays:
+            if delay.rule in self.alarms:
+                out.record(_restarted(self.alarms[delay.rule], delay, cause))
         for alarm in self.alarms.values():
             self._spread(alarm, False, cause, out)
+
+    def take_up(self, orders: Orders, cause: Cause, out: Gathering) -> None:
+        """Go on with what people ordered in an earlier run."""
+        if orders.drill is not None:
+            self.drills.resume(orders.drill, cause, out)
+        self.inhibits.resume(orders.inhibits.values(), cause, out)
+
+    def take_back(self, orders: Orders, cause: Cause, out: Gathering) -> None:
+        """End what was taken up and no longer stands in `orders`, the whole memory."""
+        if orders.drill is None:
+            self.drills.take_back(cause, out)
+        self.inhibits.take_back(orders.inhibits, cause, out)
+
+    def clock_was_set(self, now: Stamp) -> None:
+        """Count the time that passed before this run: now it can be known."""
+        self.inhibits.clock_was_set(now)
+        self.drills.clock_was_set(now)
 
     def set_every_output(self, out: Gathering) -> None:
         """Set every output once to what is demanded now, whatever was set before.
@@ -102,6 +132,7 @@ class Board:
         if alarm.has_moved or alarm.state is memory.state is AlarmState.NORMAL:
             return None
         alarm.recall(memory)
+        alarm.is_dry = alarm.is_test and self.drills.is_dry
         self._silenced.pop(memory.rule, None)
         if alarm.is_silenced:
             self._silenced[memory.rule] = alarm
@@ -110,17 +141,20 @@ class Board:
     def merge(self, memory: AlarmMemory, cause: Cause, out: Gathering) -> None:
         """Take up a memory that came after the start, with its outputs and children."""
         alarm = self.alarms.get(memory.rule)
-        was_active = alarm is not None and alarm.state.is_active
+        hid = alarm is not None and alarm.hides
         alarm = self.recall(memory)
         self._end_removed(cause, out)
         if alarm is None:
             return
         self._set_outputs(alarm, cause, out)
         out.show(alarm)
-        self._spread(alarm, was_active, cause, out)
+        self._spread(alarm, hid, cause, out)
+        self._stands_on(alarm, cause)
         if alarm.state.is_active:
             alarm.truth = self._looked_at_again(alarm)
-        self._move(alarm, truth_given(alarm.truth), cause, out)
+        if alarm.is_test and not self.drills.is_running:
+            self.end_test(alarm, cause, out)
+        self.move(alarm, truth_given(alarm.truth), cause, out)
 
     def learn(self, alarm: Alarm, truth: Truth, cause: Cause, out: Gathering) -> None:
         """Tell an alarm the truth of its condition; a delay over before then has been run out."""
@@ -128,12 +162,12 @@ class Board:
             if (alarm.truth is None) is not (truth is None):
                 out.show(alarm)
             alarm.truth = truth
-        self._move(alarm, truth_given(truth), cause, out)
+        self.move(alarm, truth_given(truth), cause, out)
 
     def run_out(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
         """End the running delay of an alarm if it is over."""
         if alarm.is_over(cause.at_s):
-            self._move(alarm, _over(alarm), cause, out)
+            self.move(alarm, _over(alarm), cause, out)
         else:
             self._agenda.call(alarm, alarm.deadline_s)
 
@@ -153,11 +187,12 @@ class Board:
             return refusal
         if given is Given.SILENCE:
             self._silence(alarm, True, cause, out)
-        self._move(alarm, given, cause, out)
+        self.move(alarm, given, cause, out)
         return ""
 
-    def _move(self, alarm: Alarm, given: Given, cause: Cause, out: Gathering) -> None:
-        state, was_pending = alarm.state, alarm.is_pending
+    def move(self, alarm: Alarm, given: Given, cause: Cause, out: Gathering) -> None:
+        """Take an alarm a step of the table, and tell whatever comes of it."""
+        state, was_pending, hid = alarm.state, alarm.is_pending, alarm.hides
         alarm.take(given, cause.at_s)
         while alarm.is_over(cause.at_s):
             alarm.take(_over(alarm), cause.at_s)  # a delay of none is over at once
@@ -166,7 +201,16 @@ class Board:
             out.show(alarm)
         if alarm.state is not state:
             self._tell(alarm, state, cause, out)
-        self._spread(alarm, state.is_active, cause, out)
+        self.drills.moved(alarm)
+        self._spread(alarm, hid, cause, out)
+
+    def end_test(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
+        """End an alarm raised in a drill; where its condition holds a real one follows at once."""
+        before = alarm.state
+        alarm.take(Given.DRILL_ENDS, cause.at_s)
+        self._tell(alarm, before, replace(cause, code=DRILL_ENDED), out)
+        self._agenda.call(alarm, alarm.deadline_s)
+        self.run_out(alarm, cause, out)
 
     def _tell(self, alarm: Alarm, before: AlarmState, cause: Cause, out: Gathering) -> None:
         """Record a change of state and bring everything that hangs on it up to date."""
@@ -175,14 +219,28 @@ class Board:
             alarm.actor = cause.actor
         alarm.since = cause.at
         alarm.decided_by = self._latest.get(alarm.point)
+        if alarm.state.is_active and not before.is_active:
+            alarm.is_test = self.drills.covers(alarm)
+            alarm.is_dry = alarm.is_test and self.drills.is_dry
+            self.occurrences.raised(alarm, cause, out)
         self.transitions[alarm.spec.alarm_class, alarm.state.value] += 1
         self._set_outputs(alarm, cause, out)
-        out.record(self._event(alarm, EventKind.ALARM, before.value, alarm.state.value, cause))
+        out.record(self.event(alarm, EventKind.ALARM, before.value, alarm.state.value, cause))
         out.show(alarm)
         if not alarm.is_silenced:
             self._silenced.pop(alarm.spec.id, None)
-        if alarm.situation is Situation.B:
+        if alarm.situation is Situation.B and not alarm.is_dry:
             self._end_silence(alarm, cause, out)
+        if before.is_active and not alarm.state.is_active:
+            self.occurrences.went_off(alarm, cause, out)
+        self._stands_on(alarm, cause)
+        if alarm.state is AlarmState.NORMAL:
+            self.occurrences.ended(alarm, out)
+            alarm.is_test = alarm.is_dry = False
+
+    def _stands_on(self, alarm: Alarm, cause: Cause) -> None:
+        if alarm.state is AlarmState.ACTIVE_ACKED:
+            self.occurrences.acknowledged(alarm, cause.at_s)
 
     def _end_silence(self, new: Alarm, cause: Cause, out: Gathering) -> None:
         """A new alarm sounds again what was silenced on its sounders in its class or below."""
@@ -202,32 +260,34 @@ class Board:
             self._silenced.pop(alarm.spec.id, None)
         self._set_outputs(alarm, cause, out)
         names = (UNSILENCED, SILENCED) if is_silenced else (SILENCED, UNSILENCED)
-        out.record(self._event(alarm, EventKind.SILENCE, *names, cause))
+        out.record(self.event(alarm, EventKind.SILENCE, *names, cause))
         out.show(alarm)
 
-    def _spread(self, alarm: Alarm, was_active: bool, cause: Cause, out: Gathering) -> None:
+    def _spread(self, alarm: Alarm, hid: bool, cause: Cause, out: Gathering) -> None:
         """Suppress or release the rules under an alarm that began or ceased to hide them."""
-        if alarm.state.is_active is was_active:
+        if alarm.hides is hid:
             return
         for child in alarm.children:
-            is_suppressed = any(parent.state.is_active for parent in child.parents)
+            is_suppressed = any(parent.hides for parent in child.parents)
             if is_suppressed is child.is_suppressed:
                 continue
             child.is_suppressed = is_suppressed
             self._set_outputs(child, cause, out)
             names = ("unsuppressed", "suppressed")
             why = Cause(at=cause.at, at_s=cause.at_s, reason=alarm.spec.id)
-            event = self._event(
+            event = self.event(
                 child, EventKind.SUPPRESSION, names[not is_suppressed], names[is_suppressed], why
             )
             out.record(event)
             out.show(child)
             if not is_suppressed:
-                self._move(child, Given.RELEASED, why, out)
+                self.move(child, Given.RELEASED, why, out)
 
     def _set_outputs(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
-        for output, is_active in self._demands.update(alarm):
-            out.set_output(output, is_active, cause.command or alarm.spec.id)
+        # A call point overrides the delays of what it calls: their demands may be different now.
+        for each in (alarm, *alarm.calls):
+            for output, is_active in self._demands.update(each):
+                out.set_output(output, is_active, cause.command or each.spec.id)
 
     def _mark(
         self, alarm: Alarm, is_failed: bool, reason: str, cause: Cause, out: Gathering
@@ -265,7 +325,7 @@ class Board:
             )
         self.removed.clear()
 
-    def _event(self, alarm: Alarm, kind: EventKind, before: str, after: str, cause: Cause) -> Event:
+    def event(self, alarm: Alarm, kind: EventKind, before: str, after: str, cause: Cause) -> Event:
         reading = self._latest.get(alarm.point)
         return Event(
             kind=kind,
@@ -284,6 +344,8 @@ class Board:
             code=cause.code,
             reason=cause.reason,
             zone=alarm.zone,
+            is_test=alarm.is_test,
+            detail={FIRST_OUT: True} if alarm.is_first_out and kind is EventKind.ALARM else {},
         )
 
     def _looked_at_again(self, alarm: Alarm) -> Truth:
@@ -293,31 +355,19 @@ class Board:
         except Exception:  # noqa: BLE001 - unknown; the next reading tells that the rule is broken
             return None
 
-    def _tie_families(self) -> None:
-        """Tie each alarm to those that may suppress it; fire and gas are tied to none."""
-        below: dict[str, list[Alarm]] = {}
-        for alarm in self.alarms.values():
-            alarm.parents = tuple(self.alarms[name] for name in self._names_above(alarm))
-            alarm.order = (len(alarm.parents), alarm.spec.alarm_class.rank)
-            for parent in alarm.parents:
-                below.setdefault(parent.spec.id, []).append(alarm)
-        for name, children in below.items():
-            self.alarms[name].children = tuple(sorted(children, key=lambda each: each.order))
-
-    def _names_above(self, alarm: Alarm) -> dict[str, None]:
-        """Return the rules above `alarm`, near and far; a circle does not put it above itself."""
-        names: dict[str, None] = {}
-        ahead = [alarm]
-        while ahead:
-            spec = ahead.pop().spec
-            if spec.alarm_class in ALWAYS_LATCHED:
-                continue
-            for name in spec.suppressed_by:
-                if name in self.alarms and name not in names and name != alarm.spec.id:
-                    names[name] = None
-                    ahead.append(self.alarms[name])
-        return names
-
 
 def _over(alarm: Alarm) -> Given:
-    return Given.DELAY_OVER_HIDDEN if alarm.is_suppressed else Given.DELAY_OVER
+    return Given.DELAY_OVER_HIDDEN if alarm.is_hidden else Given.DELAY_OVER
+
+
+def _restarted(alarm: Alarm, delay: DelayMemory, cause: Cause) -> Event:
+    return Event(
+        kind=EventKind.SYSTEM,
+        subject=delay.rule,
+        at=cause.at,
+        alarm_class=alarm.spec.alarm_class,
+        rule=delay.rule,
+        to_state=DELAY_RESTARTED,
+        zone=alarm.zone,
+        detail={"seconds": delay.left_s},
+    )

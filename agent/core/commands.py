@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from agent.core.alarm import Alarm
-from agent.core.board import RULE_FAILED, Board, Cause
+from agent.core.board import RULE_FAILED, Board
+from agent.core.cause import Cause
 from agent.core.effects import AlarmState, Command, CommandName, Event, EventKind, Outcome
 from agent.core.gathering import Gathering
 from agent.core.spec import AlarmClass
+from agent.core.standing_commands import drill, inhibit, uninhibit
 from agent.core.transitions import Given
 from drivers.clock import Stamp
 
@@ -43,8 +45,9 @@ def obey(board: Board, command: Command, now: Stamp, box: str, out: Gathering) -
         reason=command.reason,
         command=command.name.value,
     )
-    outcome = _fault_of(command) or HANDLERS[command.name](board, command, cause, out)
     alarm = board.alarms.get(command.target)
+    is_test = alarm is not None and alarm.is_test
+    outcome = _fault_of(command) or HANDLERS[command.name](board, command, cause, out)
     out.record(
         Event(
             kind=EventKind.COMMAND,
@@ -57,6 +60,12 @@ def obey(board: Board, command: Command, now: Stamp, box: str, out: Gathering) -
             code=outcome.code,
             reason=command.reason,
             zone="" if alarm is None else alarm.zone,
+            is_test=is_test,
+            detail={
+                "id": command.id,
+                "origin": command.origin,
+                "identity": command.identity,
+            },
         )
     )
     return outcome
@@ -130,6 +139,9 @@ HANDLERS: Mapping[CommandName, Handler] = MappingProxyType(
         CommandName.ACK: _answer_alarms,
         CommandName.SILENCE: _answer_alarms,
         CommandName.RESET: _answer_alarms,
+        CommandName.INHIBIT: inhibit,
+        CommandName.UNINHIBIT: uninhibit,
+        CommandName.DRILL: drill,
     }
 )
 """Who carries out what; a command that is not here is refused."""

@@ -63,7 +63,8 @@ class EventKind(StrEnum):
     """A person or platform asked for something (`to`: the command's name); `code` says how it ended."""
     SYSTEM = "system"
     """The agent started, stopped, reloaded (`to`: started, stopped, reloaded), or one rule broke down
-    (`to`: failed, recovered; `code`: rule_failed)."""
+    (`to`: failed, recovered; `code`: rule_failed), or a delay that ran before a restart began anew (`to`:
+    delay_restarted; `detail` carries `seconds`, what had been left of it)."""
     STREAM = "stream"
     """The opening record of a stream; `detail` names the one before."""
     GAP = "gap"

@@ -7,7 +7,8 @@ from math import inf
 
 from agent.core.agenda import Agenda
 from agent.core.alarm import Alarm
-from agent.core.board import Board, Cause
+from agent.core.board import Board
+from agent.core.cause import Cause
 from agent.core.commands import obey
 from agent.core.conditions import points_of
 from agent.core.derived import Derivation
@@ -21,10 +22,17 @@ from agent.core.effects import (
     Telemeter,
 )
 from agent.core.gathering import Gathering
-from agent.core.memory import AlarmMemory, AlarmSnapshot, LogPosition
+from agent.core.memory import (
+    NO_ORDERS,
+    AlarmMemory,
+    AlarmSnapshot,
+    DelayMemory,
+    LogPosition,
+    Orders,
+)
 from agent.core.spec import AlarmClass, PointSpec, SiteSpec
 from agent.core.telemetry import StateGate, TelemetryGate
-from drivers.clock import Stamp
+from drivers.clock import ClockState, Stamp
 from drivers.reading import Quality, Reading
 
 
@@ -68,6 +76,8 @@ class Engine:
         site: SiteSpec,
         memories: Iterable[AlarmMemory] = (),
         *,
+        orders: Orders = NO_ORDERS,
+        delays: Iterable[DelayMemory] = (),
         is_memory_whole: bool = True,
     ) -> None:
         """`memories` are known before the start.
@@ -80,6 +90,12 @@ class Engine:
         self.late_readings = 0
         """Readings older than one already seen of their point; stored, not evaluated."""
         self._site = site
+        self._orders = orders
+        self._delays = tuple(delays)
+        self._told = Stamp(0.0, 0, ClockState.UNSYNCED)
+        """The time of the last call."""
+        self._awaits_clock = True
+        """The clock was not seen set since orders of an earlier run were taken up."""
         self._latest: dict[str, Reading] = {}
         self._timers: Agenda[Alarm] = Agenda()
         self._silences: Agenda[_Point] = Agenda()
@@ -99,12 +115,12 @@ class Engine:
 
     def start(self, now: Stamp) -> list[Effect]:
         """Return the effects of the start: every output set, every alarm shown, delays begun."""
-        out = Gathering()
+        out = self._gathering(now)
         for point in self._points.values():
             point.heard_s = max(point.heard_s, now.mono_s)
             self._silences.call(point, point.heard_s + point.stale_after_s)
         cause = Cause(at=now, at_s=now.mono_s)
-        self._board.start(cause, out)
+        self._board.start(self._orders, self._delays, cause, out)
         for alarm in self._in_order:
             self._look(alarm, alarm.point, cause, out)
         self._board.set_every_output(out)
@@ -112,7 +128,7 @@ class Engine:
 
     def on_readings(self, readings: Iterable[Reading], now: Stamp) -> list[Effect]:
         """Return the effects of new readings, in the order given; what is derived from them follows."""
-        out = Gathering()
+        out = self._gathering(now)
         if self._derivation is not None:
             readings = self._derivation.with_derived(readings, now.mono_s)
         self._take_in(readings, now, out)
@@ -121,6 +137,7 @@ class Engine:
     def _take_in(self, readings: Iterable[Reading], now: Stamp, out: Gathering) -> None:
         now_s = now.mono_s
         points, latest, telemetry = self._points, self._latest, out.telemetry
+        appointments = self._board.appointments
         for reading in readings:
             name = reading.point
             point = points.get(name)
@@ -136,6 +153,9 @@ class Engine:
             if at_s < heard_s and before is not None:
                 self._store_late(point, reading, out)
                 continue
+            due_s = appointments.next_s()
+            if due_s is not None and due_s <= at_s:
+                appointments.keep(Cause(at=reading.at, at_s=at_s), out)
             if point.scheduled_s == inf:
                 self._silences.call(point, at_s + point.stale_after_s)
             elif at_s - heard_s > point.stale_after_s:
@@ -159,7 +179,7 @@ class Engine:
 
     def on_tick(self, now: Stamp) -> list[Effect]:
         """Return the effects of the passing of time: delays over, points gone silent."""
-        out = Gathering()
+        out = self._gathering(now)
         now_s = now.mono_s
         gone: list[tuple[float, _Point]] = []
         for point in self._silences.due(now_s):
@@ -178,11 +198,15 @@ class Engine:
         cause = Cause(at=now, at_s=now_s)
         for alarm in sorted(self._timers.due(now_s), key=lambda each: each.order):
             self._board.run_out(alarm, cause, out)
+        if now.clock is ClockState.SYNCED and self._awaits_clock:
+            self._awaits_clock = False
+            self._board.clock_was_set(now)
+        self._board.appointments.keep(cause, out)
         return out.in_order()
 
     def on_command(self, command: Command, now: Stamp) -> tuple[Outcome, list[Effect]]:
         """Return how a person's wish ended and its effects; an event tells of it either way."""
-        out = Gathering()
+        out = self._gathering(now)
         outcome = obey(self._board, command, now, self._site.box, out)
         return outcome, out.in_order()
 
@@ -191,36 +215,62 @@ class Engine:
 
         A memory in `normal` takes back an older one of that rule, known before the start.
         """
-        out = Gathering()
+        out = self._gathering(now)
         self._board.merge(memory, Cause(at=now, at_s=now.mono_s), out)
+        return out.in_order()
+
+    def restore_orders(self, orders: Orders, now: Stamp) -> list[Effect]:
+        """Return the effects of all orders the log knows: some may be new, some have ended.
+
+        Call it before `restore`: a drill has to be known before its alarms.
+        """
+        out = self._gathering(now)
+        cause = Cause(at=now, at_s=now.mono_s)
+        self._board.take_back(orders, cause, out)
+        self._board.take_up(orders, cause, out)
+        self._awaits_clock = True
         return out.in_order()
 
     def memory_is_whole(self) -> list[Effect]:
         """Return the effects of knowing that no memory comes any more: what need not cut restores."""
-        out = Gathering()
+        out = Gathering(self._told.mono_s)
         self._board.memory_is_whole(out)
         return out.in_order()
 
     def next_deadline_s(self) -> float | None:
         """Return the monotonic time from which `on_tick` is worth calling; None: not at all."""
         times = [
-            each for each in (self._timers.next_s(), self._silences.next_s()) if each is not None
+            each
+            for each in (
+                self._timers.next_s(),
+                self._silences.next_s(),
+                self._board.appointments.next_s(),
+            )
+            if each is not None
         ]
         return min(times, default=None)
 
     def snapshot(self, position: LogPosition | None) -> AlarmSnapshot:
-        """Return the memory of all alarms that are not normal, true up to `position`."""
-        alarms = self._board.alarms.values()
+        """Return the memory of all alarms that are not normal and of orders, true up to `position`."""
+        alarms, now = self._board.alarms.values(), self._told
         return AlarmSnapshot(
             memories=tuple(
                 each.remember() for each in alarms if each.state is not AlarmState.NORMAL
             ),
             position=position,
+            orders=Orders(
+                inhibits=self._board.inhibits.memories(now), drill=self._board.drills.memory(now)
+            ),
+            delays=tuple(
+                DelayMemory(rule=each.spec.id, left_s=each.left_s(now.mono_s))
+                for each in alarms
+                if each.situation.is_timed
+            ),
         )
 
     def alarms(self) -> tuple[AlarmView, ...]:
         """Return every alarm, normal ones too, in the order of the rules."""
-        return tuple(alarm.view() for alarm in self._board.alarms.values())
+        return tuple(alarm.view(self._told.mono_s) for alarm in self._board.alarms.values())
 
     def reading(self, point: str) -> Reading | None:
         """Return the last reading of a point, the engine's own stale one included."""
@@ -234,6 +284,10 @@ class Engine:
     def transitions(self) -> dict[tuple[AlarmClass, str], int]:
         """Return how many alarms entered each state since this engine was made, by class and state."""
         return dict(self._board.transitions)
+
+    def _gathering(self, now: Stamp) -> Gathering:
+        self._told = now
+        return Gathering(now.mono_s)
 
     def _take_up(self, point: _Point, reading: Reading, cause: Cause, out: Gathering) -> None:
         """Make `reading` the latest of its point and look at every rule that watches the point."""

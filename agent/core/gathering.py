@@ -9,9 +9,11 @@ from agent.core.effects import Effect, Event, Record, SetOutput, ShowAlarm
 class Gathering:
     """Effects of one call. Outputs first, disk second, cloud last; each kind in the order it came."""
 
-    __slots__ = ("outputs", "records", "shown", "states", "telemetry")
+    __slots__ = ("now_s", "outputs", "records", "shown", "states", "telemetry")
 
-    def __init__(self) -> None:
+    def __init__(self, now_s: float) -> None:
+        self.now_s = now_s
+        """The monotonic time of the call."""
         self.outputs: dict[str, SetOutput] = {}
         self.records: list[Effect] = []
         self.telemetry: list[Effect] = []
@@ -40,5 +42,5 @@ class Gathering:
             *self.telemetry,
             *self.states,
         ]
-        effects.extend(ShowAlarm(alarm=alarm.view()) for alarm in self.shown.values())
+        effects.extend(ShowAlarm(alarm=alarm.view(self.now_s)) for alarm in self.shown.values())
         return effects

@@ -6,6 +6,7 @@
 | buzzer | not acknowledged, not silenced, not suppressed |
 | strobe, lamp | not suppressed |
 | relay, valve, cut-off | always: no key takes protection away, a reset does |
+| any | not in a drill without linkage |
 | health | the other way round: active unless an alarm is linked to it and active or latched |
 
 Design section 5: ack stops buzzers and never evacuation sounders; sirens stop by silence or reset.
@@ -34,6 +35,8 @@ AT_START = "start"
 def demands(alarm: Alarm, kind: OutputKind) -> bool:
     """Return whether `alarm`, as it is now, demands an output of `kind` (the table above)."""
     if alarm.state in (AlarmState.NORMAL, AlarmState.RETURNED_UNACKED):
+        return False
+    if alarm.is_dry:
         return False
     if alarm.is_suppressed and kind in _INDICATORS:
         return False

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from agent.core.effects import AlarmState, Event, EventKind
+from agent.core.standing import Left
 
 SILENCED = "silenced"
 UNSILENCED = "unsilenced"
 """What a silence event says in `to`."""
+
+RULE_REMOVED = "rule_removed"
+"""The code of what ended because the configuration no longer has the rule."""
+
+RESTART = "restart"
+"""The code of what a restart took up again, or found to have ended."""
+
+INHIBITED = "inhibited"
+STARTED = "started"
+FIRST_OUT = "first_out"
+"""The fact in the detail of an alarm event: the first of its group; absent where it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +33,49 @@ class AlarmMemory:
     actor: str = ""
     """Who acknowledged."""
     is_silenced: bool = False
+    is_test: bool = False
+    is_first_out: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InhibitMemory:
+    """A rule that a person took out."""
+
+    rule: str
+    left: Left
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillMemory:
+    """A drill that runs."""
+
+    scope: tuple[str, ...]
+    left: Left
+    with_linkage: bool
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelayMemory:
+    """A delay that ran: it begins anew after a restart, and that is said."""
+
+    rule: str
+    left_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """What people ordered for a time, and stands."""
+
+    inhibits: dict[str, InhibitMemory] = field(default_factory=dict)
+    """By rule."""
+    drill: DrillMemory | None = None
+
+
+NO_ORDERS = Orders()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +93,9 @@ class AlarmSnapshot:
     memories: tuple[AlarmMemory, ...]
     position: LogPosition | None
     """None: before the first event."""
+    orders: Orders = NO_ORDERS
+    delays: tuple[DelayMemory, ...] = ()
+    """Those in progress when it was taken."""
 
 
 def apply_event(memories: dict[str, AlarmMemory], event: Event) -> None:
@@ -53,16 +111,47 @@ def apply_event(memories: dict[str, AlarmMemory], event: Event) -> None:
         if state is AlarmState.NORMAL:
             return
         if state is AlarmState.ACTIVE_UNACKED:
-            before = None  # a new occurrence: nobody has seen or silenced it
+            before = None  # a new occurrence, or one told anew: nobody has seen or silenced it
         memories[event.rule] = AlarmMemory(
             rule=event.rule,
             state=state,
             since_wall_ms=event.at.wall_ms,
             actor=event.actor or (before.actor if before else ""),
             is_silenced=before.is_silenced if before else False,
+            is_test=event.is_test,
+            is_first_out=event.detail.get(FIRST_OUT) is True,
         )
     elif event.kind is EventKind.SILENCE and event.rule in memories:
         memories[event.rule] = replace(memories[event.rule], is_silenced=event.to_state == SILENCED)
+
+
+def orders_after(orders: Orders, event: Event) -> Orders:
+    """Return the orders that stand after `event`."""
+    if event.kind is EventKind.INHIBIT:
+        inhibits = dict(orders.inhibits)
+        inhibits.pop(event.rule, None)
+        if event.to_state == INHIBITED:
+            inhibits[event.rule] = InhibitMemory(
+                rule=event.rule, left=_left(event), actor=event.actor, reason=event.reason
+            )
+        return replace(orders, inhibits=inhibits)
+    if event.kind is EventKind.DRILL:
+        drill = None
+        if event.to_state == STARTED:
+            drill = DrillMemory(
+                scope=tuple(str(event.detail.get("scope", "")).split()),
+                left=_left(event),
+                with_linkage=event.detail.get("with_linkage") is True,
+                actor=event.actor,
+                reason=event.reason,
+            )
+        return replace(orders, drill=drill)
+    return orders
+
+
+def _left(event: Event) -> Left:
+    seconds = event.detail.get("seconds")
+    return Left(seconds=seconds if isinstance(seconds, float | int) else 0.0, at=event.at)
 
 
 def _state_of(name: str) -> AlarmState:

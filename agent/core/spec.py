@@ -273,5 +273,7 @@ class SiteSpec:
     outputs: tuple[OutputSpec, ...] = ()
     linkages: tuple[Linkage, ...] = ()
     derived: tuple[DerivedSpec, ...] = ()
+    inhibit_max_s: float = 7 * 86400.0
+    """No inhibit is longer: what is longer is a change of the configuration."""
     labels: dict[str, Label] = field(default_factory=dict)
     """Labels of zones and devices, by id."""

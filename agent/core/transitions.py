@@ -45,6 +45,11 @@ class Situation(Enum):
         self.phase = phase
 
     @property
+    def is_timed(self) -> bool:
+        """Whether a delay is in progress."""
+        return self.phase in (Phase.PENDING, Phase.CLEARING)
+
+    @property
     def label(self) -> str:
         """The letter of the state; `+` for a running on-delay, `-` for a running off-delay."""
         return self.name.replace("_PENDING", "+").replace("_CLEARING", "-")
@@ -57,12 +62,17 @@ class Given(StrEnum):
     NOT_MET = "not met"
     UNKNOWN = "unknown"
     DELAY_OVER = "delay over"
-    DELAY_OVER_HIDDEN = "delay over, suppressed"
+    DELAY_OVER_HIDDEN = "delay over, hidden"
+    """Suppressed by a parent fault, or inhibited by a person."""
     RELEASED = "suppression ends"
     ACK = "ack"
     SILENCE = "silence"
     RESET = "reset"
     RESET_UNKNOWN = "reset, unknown"
+    REALARM = "re-alarm"
+    """It was acknowledged and still stands: it has to be seen anew."""
+    DRILL_ENDS = "drill ends"
+    """Only for what was raised in the drill."""
     BOOT = "boot"
 
 
@@ -86,6 +96,7 @@ class Timer(StrEnum):
     """With what was left of it when it froze; nothing if it runs already."""
     FREEZE = "freeze"
     STOP = "stop"
+    SPENT = "over at once"
 
 
 class Row(NamedTuple):
@@ -102,9 +113,10 @@ class Row(NamedTuple):
 
 _A, _Ap, _B, _Bc, _C, _Cc, _D, _Dp, _E, _Ep, _F, _Fp = Situation
 (
-    _MET, _NOT, _UNK, _OVER, _HIDDEN, _RELEASED, _ACK, _SILENCE, _RESET, _RESET_UNK, _BOOT,
+    _MET, _NOT, _UNK, _OVER, _HIDDEN, _RELEASED, _ACK, _SILENCE, _RESET, _RESET_UNK, _REALARM,
+    _DRILL_ENDS, _BOOT,
 ) = Given  # fmt: skip
-_KEEP, _START, _RUN, _FREEZE, _STOP = Timer
+_KEEP, _START, _RUN, _FREEZE, _STOP, _SPENT = Timer
 _LATCHED, _ACKED, _ALONE = Ending
 
 _NOT_ACTIVE = "not_active"
@@ -124,6 +136,8 @@ TABLE: tuple[Row, ...] = (
     Row(_A, _SILENCE, _A, refusal=_NOT_ACTIVE),
     Row(_A, _RESET, _A, refusal=_NOT_ACTIVE),
     Row(_A, _RESET_UNK, _A, refusal=_NOT_ACTIVE),
+    Row(_A, _REALARM, _A),
+    Row(_A, _DRILL_ENDS, _A),
     Row(_A, _BOOT, _A),
     # A+, normal, on-delay running
     Row(_Ap, _MET, _Ap, _RUN),
@@ -136,6 +150,8 @@ TABLE: tuple[Row, ...] = (
     Row(_Ap, _SILENCE, _Ap, refusal=_NOT_ACTIVE),
     Row(_Ap, _RESET, _Ap, refusal=_NOT_ACTIVE),
     Row(_Ap, _RESET_UNK, _Ap, refusal=_NOT_ACTIVE),
+    Row(_Ap, _REALARM, _Ap),
+    Row(_Ap, _DRILL_ENDS, _Ap),
     Row(_Ap, _BOOT, _A, _STOP),
     # B, active, nobody has acknowledged
     Row(_B, _MET, _B),
@@ -148,6 +164,8 @@ TABLE: tuple[Row, ...] = (
     Row(_B, _SILENCE, _B),
     Row(_B, _RESET, _B, refusal=_HOLDS),
     Row(_B, _RESET_UNK, _B, refusal=_UNKNOWN),
+    Row(_B, _REALARM, _B),
+    Row(_B, _DRILL_ENDS, _Ap, _SPENT),
     Row(_B, _BOOT, _B),
     # B-, as B, off-delay running
     Row(_Bc, _MET, _B, _STOP),
@@ -164,6 +182,8 @@ TABLE: tuple[Row, ...] = (
     Row(_Bc, _SILENCE, _Bc),
     Row(_Bc, _RESET, _Bc, refusal=_HOLDS),
     Row(_Bc, _RESET_UNK, _Bc, refusal=_UNKNOWN),
+    Row(_Bc, _REALARM, _Bc),
+    Row(_Bc, _DRILL_ENDS, _A, _STOP),
     Row(_Bc, _BOOT, _B, _STOP),
     # C, active, acknowledged
     Row(_C, _MET, _C),
@@ -176,6 +196,8 @@ TABLE: tuple[Row, ...] = (
     Row(_C, _SILENCE, _C),
     Row(_C, _RESET, _C, refusal=_HOLDS),
     Row(_C, _RESET_UNK, _C, refusal=_UNKNOWN),
+    Row(_C, _REALARM, _B),
+    Row(_C, _DRILL_ENDS, _Ap, _SPENT),
     Row(_C, _BOOT, _C),
     # C-, as C, off-delay running
     Row(_Cc, _MET, _C, _STOP),
@@ -192,6 +214,8 @@ TABLE: tuple[Row, ...] = (
     Row(_Cc, _SILENCE, _Cc),
     Row(_Cc, _RESET, _Cc, refusal=_HOLDS),
     Row(_Cc, _RESET_UNK, _Cc, refusal=_UNKNOWN),
+    Row(_Cc, _REALARM, _Cc),
+    Row(_Cc, _DRILL_ENDS, _A, _STOP),
     Row(_Cc, _BOOT, _C, _STOP),
     # D, returned to normal, nobody has acknowledged
     Row(_D, _MET, _Dp, _START),
@@ -204,6 +228,8 @@ TABLE: tuple[Row, ...] = (
     Row(_D, _SILENCE, _D),
     Row(_D, _RESET, _D, refusal=_UNACKED),
     Row(_D, _RESET_UNK, _D, refusal=_UNACKED),
+    Row(_D, _REALARM, _D),
+    Row(_D, _DRILL_ENDS, _A),
     Row(_D, _BOOT, _D),
     # D+, as D, on-delay running
     Row(_Dp, _MET, _Dp, _RUN),
@@ -216,6 +242,8 @@ TABLE: tuple[Row, ...] = (
     Row(_Dp, _SILENCE, _Dp),
     Row(_Dp, _RESET, _Dp, refusal=_HOLDS),
     Row(_Dp, _RESET_UNK, _Dp, refusal=_UNACKED),
+    Row(_Dp, _REALARM, _Dp),
+    Row(_Dp, _DRILL_ENDS, _Ap),
     Row(_Dp, _BOOT, _D, _STOP),
     # E, latched, nobody has acknowledged
     Row(_E, _MET, _Ep, _START),
@@ -228,6 +256,8 @@ TABLE: tuple[Row, ...] = (
     Row(_E, _SILENCE, _E),
     Row(_E, _RESET, _E, refusal=_UNACKED),
     Row(_E, _RESET_UNK, _E, refusal=_UNKNOWN),
+    Row(_E, _REALARM, _E),
+    Row(_E, _DRILL_ENDS, _A),
     Row(_E, _BOOT, _E),
     # E+, as E, on-delay running
     Row(_Ep, _MET, _Ep, _RUN),
@@ -240,6 +270,8 @@ TABLE: tuple[Row, ...] = (
     Row(_Ep, _SILENCE, _Ep),
     Row(_Ep, _RESET, _Ep, refusal=_HOLDS),
     Row(_Ep, _RESET_UNK, _Ep, refusal=_UNKNOWN),
+    Row(_Ep, _REALARM, _Ep),
+    Row(_Ep, _DRILL_ENDS, _Ap),
     Row(_Ep, _BOOT, _E, _STOP),
     # F, latched, acknowledged
     Row(_F, _MET, _Fp, _START),
@@ -252,6 +284,8 @@ TABLE: tuple[Row, ...] = (
     Row(_F, _SILENCE, _F),
     Row(_F, _RESET, _A),
     Row(_F, _RESET_UNK, _F, refusal=_UNKNOWN),
+    Row(_F, _REALARM, _F),
+    Row(_F, _DRILL_ENDS, _A),
     Row(_F, _BOOT, _F),
     # F+, as F, on-delay running
     Row(_Fp, _MET, _Fp, _RUN),
@@ -264,6 +298,8 @@ TABLE: tuple[Row, ...] = (
     Row(_Fp, _SILENCE, _Fp),
     Row(_Fp, _RESET, _Fp, refusal=_HOLDS),
     Row(_Fp, _RESET_UNK, _Fp, refusal=_UNKNOWN),
+    Row(_Fp, _REALARM, _Fp),
+    Row(_Fp, _DRILL_ENDS, _Ap),
     Row(_Fp, _BOOT, _F, _STOP),
 )
 

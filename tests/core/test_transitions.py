@@ -71,7 +71,7 @@ def test_row_keeps_the_laws_of_an_alarm(row: Row) -> None:
     if row.given is Given.BOOT:
         assert after.phase in (Phase.NORMAL, Phase.ACTIVE), "delays are not remembered"
     if after.state is AlarmState.NORMAL and before.state is not AlarmState.NORMAL:
-        is_by_person = row.given in (Given.ACK, Given.RESET)
+        is_by_person = row.given in (Given.ACK, Given.RESET, Given.DRILL_ENDS)
         assert is_by_person or row.ending in (Ending.ACKED, Ending.ALONE)
         assert row.given is not Given.RESET or before.state is AlarmState.LATCHED_ACKED
     is_timed = after.phase in (Phase.PENDING, Phase.CLEARING)
@@ -79,8 +79,16 @@ def test_row_keeps_the_laws_of_an_alarm(row: Row) -> None:
         assert row.timer in (Timer.STOP, Timer.KEEP)
     if before.phase in (Phase.PENDING, Phase.CLEARING) and not is_timed:
         assert row.timer is Timer.STOP, "no delay runs where none is meant to"
+    if row.given is Given.REALARM:
+        assert (after is Situation.B) if before is Situation.C else (after is before)
+    if row.given is Given.DRILL_ENDS:
+        assert after.state is AlarmState.NORMAL, "no test outlives its drill"
+        assert (after.phase is Phase.PENDING) is (before.phase in (Phase.ACTIVE, Phase.PENDING)), (
+            "what still holds is raised for real"
+        )
     if is_timed and before.phase is not after.phase:
-        assert row.timer is Timer.START, "a delay is begun in full"
+        begins = Timer.SPENT if row.given is Given.DRILL_ENDS else Timer.START
+        assert row.timer is begins, "a delay is begun in full, or is over at once when a drill ends"
 
 
 @pytest.mark.parametrize("situation", Situation, ids=lambda each: each.label)

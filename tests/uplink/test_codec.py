@@ -115,6 +115,7 @@ DETAILS: dict[EventKind, dict[str, str | int | float | bool | None]] = {
         "file": "events-3",
     },
     EventKind.CLOCK: {"boot_offset_ms": 1_749_999_000_000, "step_ms": -3},
+    EventKind.COMMAND: {"id": "c-1", "origin": "mqtt", "identity": "cloud"},
     EventKind.INHIBIT: {"seconds": 3600.0},
     EventKind.DRILL: {"scope": "hall shed.smoke", "seconds": 0.0, "with_linkage": False},
 }
