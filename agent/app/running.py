@@ -19,7 +19,7 @@ from agent import VERSION
 from agent.app.health import is_well, roll_call
 from agent.app.picture import Picture
 from agent.app.remembering import load_memory, merge_memory
-from agent.app.wiring import Agent, OpenChip, Outlets, Parts, output_part, wire
+from agent.app.wiring import Agent, OpenChip, Outlets, Parts, open_desks, output_part, wire
 from agent.config.load import LoadedSite
 from agent.core.effects import Event, EventKind
 from agent.core.engine import Engine
@@ -142,6 +142,7 @@ async def run_agent(
             config_loaded_wall_ms=started.wall_ms,
         )
         agent = Agent(picture.take, pipeline.command, outbox, health, lambda: page.port)
+        open_desks(site, parts, agent)
         page = LocalServer(
             site.local, agent, asyncio.get_running_loop(), on_health=health.of("box.page")
         )

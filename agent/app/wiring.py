@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from agent.app.health import Health
 from agent.config.load import LoadedSite, TimeSource
@@ -17,7 +18,10 @@ from agent.pipeline import Inbox
 from agent.supervise import Progress
 from agent.timekeeping import SyncCheck, Timekeeper, any_of, assumed, chrony, timesyncd
 from agent.uplink.board import StateBoard
+from agent.uplink.desk import CommandDesk
+from agent.uplink.notes import Note
 from agent.uplink.session import Uplink
+from agent.uplink.taken import TakenCommands
 from drivers.base import OutputLine
 from drivers.clock import ClockState, SystemClock
 from drivers.gpio.bus import GpioBus
@@ -79,6 +83,7 @@ def wire(site: LoadedSite, *, clock: SystemClock, boot: str, open_chip: OpenChip
             boot=boot,
             config_hash=site.config_hash,
             on_link=health.of(f"box.uplink-{spec.id}"),
+            note=Note(notes_folder(site) / f"retained-{spec.id}.json"),
         )
         for spec in site.uplinks
     )
@@ -109,6 +114,35 @@ def wire(site: LoadedSite, *, clock: SystemClock, boot: str, open_chip: OpenChip
             beat=lambda output: progress.beat(output_part(output)),
         ),
     )
+
+
+def notes_folder(site: LoadedSite) -> Path:
+    """Return where uplinks keep what they need over a restart; not among the outbox's own files."""
+    return site.outbox.directory.parent / "uplinks"
+
+
+def open_desks(site: LoadedSite, parts: Parts, agent: Agent) -> None:
+    """Let the uplinks hand in commands, through the door the page and the command line use."""
+    taken = TakenCommands(notes_folder(site) / "commands.json")
+    for spec, uplink in zip(site.uplinks, parts.uplinks, strict=True):
+        uplink.obey(
+            CommandDesk(
+                spec.commands,
+                identity=f"{spec.id}@{spec.host}:{spec.port}",
+                site=site.spec,
+                taken=taken,
+                submit=partial(_submit, agent),
+                append=parts.outbox.append,
+                clock=parts.clock,
+            )
+        )
+
+
+async def _submit(agent: Agent, command: Command) -> Outcome:
+    try:
+        return await agent.submit(command)
+    except AgentStops:
+        return Outcome(ok=False, code="stopping", message="the agent stops; ask again")
 
 
 def output_part(output: str) -> str:

@@ -69,6 +69,25 @@ class TlsModel(Model):
     alpn: tuple[Text, ...] = ()
 
 
+CommandWord = Literal[
+    "ack", "silence", "reset", "inhibit", "uninhibit", "drill", "output", "mode", "snapshot"
+]
+
+
+class CommandsModel(Model):
+    """What may be asked of this box over the uplink."""
+
+    allow: tuple[CommandWord, ...] = Field(
+        default=("ack", "silence", "snapshot"),
+        description="Left out: what ends no alarm and moves no equipment. []: nothing is listened to. "
+        "Power of a cut-off never returns this way.",
+    )
+    longest_s: int = Field(
+        default=300, ge=10, le=600, description="A command may not be valid for longer."
+    )
+    per_minute: int = Field(default=60, ge=1, le=240, description="Carried out, on average.")
+
+
 def _as_text(value: object) -> object:
     """`protocol: 5` is a number in YAML and plainly meant."""
     return "5" if value == 5 and not isinstance(value, bool) else value
@@ -101,6 +120,7 @@ class UplinkModel(Model):
         "a site of more than some 380 points needs more.",
     )
     tls: TlsModel | None = None
+    commands: CommandsModel = CommandsModel()
 
 
 class OutboxModel(Model):

@@ -47,7 +47,7 @@ from agent.core.spec import (
     Unheard,
 )
 from agent.outputs import StopState
-from agent.uplink.spec import Protocol, TlsSpec, UplinkSpec
+from agent.uplink.spec import CommandsSpec, Protocol, TlsSpec, UplinkSpec
 from drivers.gpio.spec import CounterSpec, GpioBusSpec, InputSpec, LineSpec
 from drivers.modbus.spec import (
     CoilOutputSpec,
@@ -428,6 +428,11 @@ def uplink_spec(uplink: UplinkModel, box: str, password: str | None, folder: Pat
         keepalive_s=uplink.keepalive_s,
         max_payload_bytes=uplink.max_payload_kib * 1024,
         tls=None if uplink.tls is None else _tls(uplink.tls, folder),
+        commands=CommandsSpec(
+            allow=uplink.commands.allow,
+            longest_s=uplink.commands.longest_s,
+            per_minute=uplink.commands.per_minute,
+        ),
     )
 
 

@@ -66,6 +66,12 @@ class Watch:
         self._dirty_alarms[rule] = None
         self._wake()
 
+    def mark_all(self) -> None:
+        """Note that everything is to be shown anew."""
+        self._dirty_states.update(dict.fromkeys(self._states))
+        self._dirty_alarms.update(dict.fromkeys(self._alarms))
+        self._wake()
+
     def take(self) -> Reading | AlarmView | None:
         """Return the next to show, as it is now, and count it as shown; None when all is shown."""
         for rule in self._dirty_alarms:

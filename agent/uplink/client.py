@@ -47,10 +47,29 @@ class Limits:
     max_packet_bytes: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hearing:
+    """How much is taken from a broker that may be anybody's mouthpiece."""
+
+    most_bytes: int = 64 * 1024
+    """Of one packet. On MQTT 5 the broker keeps larger ones back, on 3.1.1 the link ends at one."""
+    most_per_s: int = 500
+    """Messages; what comes faster waits in the broker, so that a flood does not keep the loop busy."""
+    keeps_s: int = 0
+    """How long the broker keeps our subscriptions and what was sent on them while the link is down
+    (MQTT 5 session expiry); 0 and on 3.1.1: it forgets them."""
+
+
 class Client(aiomqtt.Client):
     """aiomqtt's client, connected on a socket that is already open, seen through its callbacks."""
 
-    def __init__(self, spec: UplinkSpec, client_id: str, will: Message | None) -> None:
+    def __init__(
+        self,
+        spec: UplinkSpec,
+        client_id: str,
+        will: Message | None,
+        hearing: Hearing | None = None,
+    ) -> None:
         self._is_v5 = is_v5 = spec.protocol is Protocol.V5
         super().__init__(
             spec.host,
@@ -73,23 +92,30 @@ class Client(aiomqtt.Client):
         self._waiting: dict[int, asyncio.Future[ReasonCode]] = {}
         self._is_silent = False
         self._is_told = False
+        self._is_flooded = False
+        self._hearing = hearing
+        self._heard = 0
+        """Messages in this tick."""
         self._tick: asyncio.TimerHandle | None = None
         self._client.disable_logger()  # it logs as errors what is told here as exceptions
         self.limits = Limits()
         self._client.on_connect = self._heard_connack
         self._client.on_disconnect = self._heard_end
         self._client.on_publish = self._heard_puback
+        self._client.on_message = self._heard_message
 
     async def connect_on(self, sock: socket.socket, timeout_s: float) -> None:
         # paho would look up the name and make the socket itself, blocking; it is given ours.
         # Everything left in its connect() only queues bytes.
         self._client._create_socket = lambda: sock  # type: ignore[method-assign]  # noqa: SLF001
         try:
+            keeps = self._is_v5 and self._hearing is not None and self._hearing.keeps_s > 0
             self._client.connect(
                 self._spec.host,
                 self._spec.port,
                 self._ping_after_s,
-                clean_start=self._spec.protocol is Protocol.V5 or paho.MQTT_CLEAN_START_FIRST_ONLY,
+                clean_start=not keeps if self._is_v5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
+                properties=self._connect_properties(),
             )
             async with asyncio.timeout(timeout_s):
                 await self._connected
@@ -121,7 +147,9 @@ class Client(aiomqtt.Client):
         try:
             if self._is_v5:
                 codes = await self.subscribe(
-                    pattern, options=SubscribeOptions(qos=1), timeout=timeout_s
+                    pattern,
+                    options=SubscribeOptions(qos=1, retainAsPublished=self._hearing is not None),
+                    timeout=timeout_s,
                 )
             else:
                 codes = await self.subscribe(pattern, 1, timeout=timeout_s)
@@ -152,6 +180,11 @@ class Client(aiomqtt.Client):
         ended = self._disconnected
         fault = ended.exception() if ended.done() and not ended.cancelled() else None
         code = fault.rc if isinstance(fault, aiomqtt.MqttCodeError) else None
+        if self._is_flooded:
+            most = self._hearing.most_bytes if self._hearing is not None else 0
+            return LinkLost(
+                f"{self._where}: a message of more than {most} bytes came", is_flooded=True
+            )
         if self._is_silent:
             return LinkLost(f"{self._where}: silent for longer than the keepalive allows")
         if self._is_told and isinstance(code, ReasonCode):
@@ -166,11 +199,23 @@ class Client(aiomqtt.Client):
             return None
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.PayloadFormatIndicator = 1
-        properties.ContentType = message.content_type
+        if message.content_type:
+            properties.ContentType = message.content_type
         if message.schema:
             properties.UserProperty = [("schema", message.schema)]
         if message.expiry_s is not None:
             properties.MessageExpiryInterval = message.expiry_s
+        if message.correlation is not None:
+            properties.CorrelationData = message.correlation
+        return properties
+
+    def _connect_properties(self) -> Properties | None:
+        if not self._is_v5 or self._hearing is None:
+            return None
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.MaximumPacketSize = self._hearing.most_bytes
+        if self._hearing.keeps_s:
+            properties.SessionExpiryInterval = self._hearing.keeps_s
         return properties
 
     @property
@@ -202,8 +247,31 @@ class Client(aiomqtt.Client):
             # Bytes already decrypted wake no selector.
             while isinstance(sock := self._client.socket(), ssl.SSLSocket) and sock.pending():
                 self._client.loop_read()
+            self._heed_flood()
         except Exception as fault:  # noqa: BLE001 - whatever it makes of a peer's bytes ends the link
             self._break(fault)
+
+    def _heed_flood(self) -> None:
+        if self._hearing is None:
+            return
+        if self._client._in_packet["remaining_length"] > self._hearing.most_bytes:  # noqa: SLF001
+            self._is_flooded = True
+            raise ValueError("packet too large")
+        sock = self._client.socket()
+        if self._heard > self._hearing.most_per_s and sock is not None:
+            self._loop.remove_reader(sock.fileno())  # until the next tick
+
+    def _heard_message(
+        self,
+        client: paho.Client,
+        userdata: Any,  # noqa: ANN401 - paho's signature
+        message: paho.MQTTMessage,
+    ) -> None:
+        self._heard += 1
+        if self._hearing is not None and len(message.payload) > self._hearing.most_bytes:
+            self._is_flooded = True
+            raise ValueError("packet too large")
+        self._on_message(client, userdata, message)
 
     def _write(self) -> None:
         try:
@@ -213,6 +281,10 @@ class Client(aiomqtt.Client):
 
     def _look_after(self) -> None:
         self._tick = self._loop.call_later(TICK_S, self._look_after)
+        sock = self._client.socket()
+        if self._hearing is not None and self._heard > self._hearing.most_per_s and sock:
+            self._loop.add_reader(sock.fileno(), self._read)
+        self._heard = 0
         try:
             self._client.loop_misc()
         except Exception as fault:  # noqa: BLE001 - as above

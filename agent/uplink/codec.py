@@ -11,7 +11,7 @@ import math
 from enum import StrEnum
 from typing import TypeAlias
 
-from agent.core.effects import AlarmView
+from agent.core.effects import AlarmView, Outcome
 from agent.core.spec import (
     AllOf,
     AnyOf,
@@ -222,6 +222,20 @@ def meta(site: SiteSpec, at: Stamp, *, boot: str, version: str, config_hash: str
             "rules": [_rule(each) for each in site.rules],
             "outputs": [_output(each) for each in site.outputs],
             "labels": {name: _label(label) for name, label in site.labels.items()},
+        }
+    )
+
+
+def res(id_: str, outcome: Outcome, at: Stamp) -> bytes:
+    """Return how a command ended."""
+    return _pack(
+        {
+            "schema": Schema.RES,
+            "id": id_,
+            "ok": outcome.ok,
+            "code": outcome.code,
+            "message": outcome.message,
+            "ts": at.wall_ms,
         }
     )
 

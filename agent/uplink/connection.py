@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 import aiomqtt
 
-from agent.uplink.client import MOST_IN_FLIGHT, Client
+from agent.uplink.client import MOST_IN_FLIGHT, Client, Hearing
 from agent.uplink.dial import Dialler, Target
 from agent.uplink.errors import LinkLost, Refused, TooLarge
 from agent.uplink.message import Arrival, Message
@@ -46,8 +46,11 @@ class Connection:
         client_id: str,
         will: Message | None,
         timeout_s: float = 10.0,
+        hearing: Hearing | None = None,
     ) -> Connection:
         """Connect, at most 2 x `timeout_s`: once for the socket, once for the broker's answer.
+
+        `hearing` bounds what is taken from the broker; None takes everything.
 
         Raises:
             Unreachable: no socket, no answer, or not accepted (with the broker's code).
@@ -61,7 +64,7 @@ class Connection:
         )
         sock = await dialler.dial(target, timeout_s=timeout_s)
         try:
-            client = Client(spec, client_id, will)
+            client = Client(spec, client_id, will, hearing)
         except BaseException:
             sock.close()
             raise
@@ -119,10 +122,13 @@ class Connection:
         """
         try:
             async for heard in self._client.messages:
+                asker = heard.properties
                 yield Arrival(
                     topic=str(heard.topic),
                     payload=heard.payload if isinstance(heard.payload, bytes) else b"",
                     is_retained=bool(heard.retain),
+                    response_topic=getattr(asker, "ResponseTopic", ""),
+                    correlation=getattr(asker, "CorrelationData", None),
                 )
         except aiomqtt.MqttError as fault:
             raise self._client.loss() from fault

@@ -26,12 +26,24 @@ class Unreachable(UplinkError):
 
 
 class LinkLost(UplinkError):
-    """The connection ended. `is_by_peer`: the other side closed it, rather than falling silent."""
+    """The connection ended.
 
-    def __init__(self, message: str, *, code: int | None = None, is_by_peer: bool = False) -> None:
+    `is_by_peer`: the other side closed it, rather than falling silent; `is_flooded`: we did, at a
+    message larger than any command.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | None = None,
+        is_by_peer: bool = False,
+        is_flooded: bool = False,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.is_by_peer = is_by_peer
+        self.is_flooded = is_flooded
 
 
 class Refused(UplinkError):

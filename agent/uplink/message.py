@@ -17,6 +17,8 @@ class Message:
     content_type: str = "application/json"
     expiry_s: int | None = None
     """None: never expires."""
+    correlation: bytes | None = None
+    """What an asker wants back with the answer (MQTT 5 correlation data)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,4 +28,7 @@ class Arrival:
     topic: str
     payload: bytes
     is_retained: bool
-    """It stood at the broker before the subscription."""
+    """It stood at the broker before the subscription; on MQTT 5 also: it was published to stand there."""
+    response_topic: str = ""
+    """Where the asker wants the answer too (MQTT 5)."""
+    correlation: bytes | None = None

@@ -103,6 +103,10 @@ class Sender:
         """Whether nothing waits for an answer and everything was shown."""
         return not self._flights and not self._states and not len(self._watch)
 
+    def show_all(self) -> None:
+        """Show every state and alarm anew."""
+        self._watch.mark_all()
+
     def close(self) -> None:
         """Stop hearing of states."""
         self._watch.close()

@@ -12,17 +12,22 @@ from agent import VERSION
 from agent.core.spec import SiteSpec
 from agent.outbox.contract import Cursor
 from agent.uplink.board import StateBoard
+from agent.uplink.client import Hearing
 from agent.uplink.codec import StatusReason
 from agent.uplink.connection import Connection
+from agent.uplink.desk import CommandDesk
 from agent.uplink.dial import Dialler
 from agent.uplink.errors import LinkLost, Refused, TooLarge, UplinkError
+from agent.uplink.hearing import Ear
 from agent.uplink.message import Message
+from agent.uplink.notes import Note
 from agent.uplink.poison import PoisonWatch
 from agent.uplink.sender import Sender, Tally
 from agent.uplink.sinks import Sink
 from agent.uplink.sinks.native import NativeSink
 from agent.uplink.spec import UplinkSpec
 from agent.uplink.stats import UplinkStats
+from agent.uplink.tidying import Tidying
 from agent.uplink.topics import Topics
 from drivers.backoff import Backoff
 from drivers.clock import Clock, Stamp
@@ -75,10 +80,13 @@ class Uplink:
         boot: str,
         config_hash: str,
         on_link: Callable[[bool, str], None],
+        note: Note | None = None,
         sink: Sink | None = None,
         timing: Timing | None = None,
     ) -> None:
         """`on_link` hears each change of (is the link good, why not); None of its errors are caught.
+
+        In `note` stands what was left at the broker; None: nothing is cleared there.
 
         Raises:
             TopicFault: root, site or box cannot stand in a topic.
@@ -97,6 +105,10 @@ class Uplink:
             version=VERSION,
             config_hash=config_hash,
         )
+        self._tidying = None if note is None else Tidying(note, self._sink.retained())
+        self._desk: CommandDesk | None = None
+        self._is_deaf = False
+        """The broker holds a message larger than any command for us: nothing is listened to any more."""
         self._timing = timing or Timing()
         self._dialler = Dialler()
         self._tally = Tally()
@@ -105,6 +117,8 @@ class Uplink:
         self._is_connected = False
         self._is_described = False
         self._told: tuple[bool, str] | None = None
+        self._told_deafness = ""
+        self._is_hearing = False
         self._closing = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -113,6 +127,10 @@ class Uplink:
         self._answered_in_s = 0.0
         """The longest of the three steps of the last connection that came up."""
 
+    def obey(self, desk: CommandDesk) -> None:
+        """Listen to commands from the next connection on."""
+        self._desk = desk
+
     async def run(self) -> None:
         """Serve until `close` or cancelled. A broker that is away is retried, never raised."""
         self._ended.clear()
@@ -120,6 +138,8 @@ class Uplink:
         loop = asyncio.get_running_loop()
         pauses = _Pauses(self._timing.first_pause_s, self._spec.reconnect_cap_s)
         try:
+            if self._tidying is not None:
+                await self._tidying.prepare()
             while not self._closing.is_set():
                 started_s, acked = loop.time(), self._tally.publishes
                 try:
@@ -129,6 +149,9 @@ class Uplink:
                 except UplinkError as fault:
                     was_up = self._is_connected
                     self._is_connected = False
+                    if isinstance(fault, LinkLost) and fault.is_flooded and not self._is_deaf:
+                        self._is_deaf = True
+                        _log.error("%s hears no commands any more: %s", self._spec.id, fault)
                     self._tell(False, str(fault))
                     is_proven = loop.time() - started_s >= self._timing.proven_s
                     if was_up and (is_proven or self._tally.publishes > acked + 2):
@@ -165,6 +188,7 @@ class Uplink:
             publishes=self._tally.publishes,
             publish_failures=self._tally.failures,
             last_puback_wall_ms=self._tally.last_puback_wall_ms,
+            hears_commands=self._is_connected and self._is_hearing,
         )
 
     # -- one connection ----------------------------------------------------------------------
@@ -226,6 +250,7 @@ class Uplink:
                     client_id=self._spec.client_id or self._box,
                     will=self._sink.will(connected),
                     timeout_s=patience_s,
+                    hearing=self._hearing(),
                 )
                 closing.cancel()
         except* UplinkError as group:
@@ -240,13 +265,18 @@ class Uplink:
         self, connection: Connection, sender: Sender, patience_s: float, opened_in_s: float
     ) -> None:
         fault: UplinkError | None = None
+        desk = None if self._is_deaf else self._desk
+        ear = Ear(connection, self._sink, desk, sender.show_all)
         try:
             async with TaskGroup() as tasks:
-                listening = until_cancelled(partial(self._listen, connection))
+                listening = until_cancelled(ear.listen)
                 tasks.create_task(listening, name=f"{self._spec.id} listen")
+                answering = until_cancelled(ear.answer)
+                tasks.create_task(answering, name=f"{self._spec.id} answer")
                 tasks.create_task(self._heed_close(sender), name=f"{self._spec.id} close")
                 born_in_s = await self._introduce(sender, patience_s)
                 self._answered_in_s = max(opened_in_s, born_in_s)
+                await self._open_ear(ear)
                 tasks.create_task(until_cancelled(sender.run), name=f"{self._spec.id} send")
                 beating = until_cancelled(partial(self._beat, sender))
                 tasks.create_task(beating, name=f"{self._spec.id} heartbeat")
@@ -267,6 +297,8 @@ class Uplink:
             raise LinkLost(f"no answer to the birth message within {patience_s:g} s") from None
         born_in_s = loop.time() - started_s
         self._is_described = await self._say(sender, self._sink.meta(now))
+        if self._tidying is not None:
+            await self._tidying.tidy(partial(self._say, sender))
         self._cursor.rewind()
         self._is_connected = True
         self._retell()
@@ -284,15 +316,13 @@ class Uplink:
             return True  # will never be
         return True
 
-    async def _listen(self, connection: Connection) -> None:
-        async for arrival in connection.messages():
-            _log.debug("nothing is listened to: %s", arrival.topic)
-
     async def _beat(self, sender: Sender) -> None:
         while True:
             await asyncio.sleep(self._timing.heartbeat_s)
             now = self._clock.stamp()
             await self._say(sender, self._sink.status(now, StatusReason.HEARTBEAT))
+            if self._desk is not None:
+                self._desk.tell_untold()
             if not self._is_described:
                 self._is_described = await self._say(sender, self._sink.meta(now))
 
@@ -333,6 +363,18 @@ class Uplink:
         if self._tally.refused:
             return False, next(iter(self._tally.refused.values()))
         return True, ""
+
+    async def _open_ear(self, ear: Ear) -> None:
+        why = await ear.open(self._spec.id)
+        self._is_hearing = not why and bool(self._hearing().keeps_s)
+        if why and why != self._told_deafness:
+            _log.error("%s", why)
+        self._told_deafness = why
+
+    def _hearing(self) -> Hearing:
+        if self._desk is None or not self._desk.allow or self._is_deaf:
+            return Hearing()
+        return Hearing(keeps_s=self._desk.keeps_s)
 
     def _retell(self) -> None:
         if self._is_connected:

@@ -25,6 +25,23 @@ class TlsSpec:
     alpn: tuple[str, ...] = ()
 
 
+DEFAULT_ALLOW = ("ack", "silence", "snapshot")
+"""What a cloud may ask when the site says nothing: what ends no alarm and moves no equipment. A silence
+ends with the next alarm, and each of them leaves its event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandsSpec:
+    """What may be asked over an uplink (docs/uplinks.md, "Commands")."""
+
+    allow: tuple[str, ...] = DEFAULT_ALLOW
+    """Names of commands; empty: nothing is listened to."""
+    longest_s: int = 300
+    """A command may not be valid for longer; so long its id is remembered, and a broker keeps it."""
+    per_minute: int = 60
+    """Carried out, on average; so many more than that at once as `BURST`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UplinkSpec:
     """A broker, a sink and how to talk to them."""
@@ -46,3 +63,4 @@ class UplinkSpec:
     max_payload_bytes: int = 128 * 1024
     reconnect_cap_s: float = 10.0
     tls: TlsSpec | None = None
+    commands: CommandsSpec = CommandsSpec()

@@ -19,3 +19,5 @@ class UplinkStats:
     publishes: int
     publish_failures: int
     last_puback_wall_ms: int | None
+    hears_commands: bool = False
+    """Subscribed to commands, and the broker agreed."""

@@ -118,6 +118,21 @@ class Topics:
         return f"{self.root}/{self.site}/{self.box}/+/+"
 
 
+def is_answerable(topics: Topics, topic: str) -> bool:
+    """Return whether an answer may go where an asker wants it.
+
+    Not among this box's own words: an asker could otherwise have it speak an event that never was, or
+    command itself.
+    """
+    if not 0 < len(topic.encode(errors="replace")) <= MAX_TOPIC_BYTES or topic.startswith("$"):
+        return False
+    if any(each in topic for each in "#+\0"):
+        return False
+    return not topic.startswith(f"{topics.root}/") or topic.startswith(
+        f"{topics.root}/{topics.site}/{topics.box}/{Channel.RES}/"
+    )
+
+
 def fleet(root: str, channel: Channel | None = None) -> str:
     """Return the subscription to all boxes under `root`, on one channel or on all."""
     return f"{root}/+/+/{channel or '+'}/+"

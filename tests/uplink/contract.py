@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 from agent.core.effects import AlarmView
 from agent.outbox.records import Batch, EventRecord
 from agent.uplink.codec import Schema, StatusReason
-from agent.uplink.message import Message
+from agent.uplink.desk import Answer, Asked
+from agent.uplink.message import Arrival, Message
 from agent.uplink.sinks import Sink
 from agent.uplink.topics import take_apart
 from drivers.clock import Stamp
@@ -87,3 +88,17 @@ class JudgingSink:
 
     def alarm(self, view: AlarmView) -> Sequence[Message]:
         return self._look(self._sink.alarm(view))
+
+    def retained(self) -> frozenset[str]:
+        return self._sink.retained()
+
+    def hears(self) -> Sequence[str]:
+        return self._sink.hears()
+
+    def asked(self, arrival: Arrival) -> Asked | None:
+        return self._sink.asked(arrival)
+
+    def answer(self, answer: Answer) -> Sequence[Message]:
+        messages = self._sink.answer(answer)
+        self._look([each for each in messages if "/res/" in each.topic])
+        return messages

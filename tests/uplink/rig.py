@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from agent.core.spec import SiteSpec
 from agent.uplink.board import StateBoard
 from agent.uplink.decode import AlarmSeen, BatchSeen, EventSeen, StateSeen, StatusSeen
+from agent.uplink.desk import CommandDesk
 from agent.uplink.errors import UplinkError
+from agent.uplink.notes import Note
 from agent.uplink.session import Timing, Uplink
 from agent.uplink.sinks.native import NativeSink
 from agent.uplink.spec import Protocol, UplinkSpec
@@ -103,6 +106,10 @@ class Rig:
     def is_up(self) -> bool:
         return bool(self.links) and self.links[-1][0]
 
+    @property
+    def is_listening(self) -> bool:
+        return self.uplink.stats().hears_commands
+
 
 @asynccontextmanager
 async def running(
@@ -115,6 +122,9 @@ async def running(
     protocol: Protocol = Protocol.V5,
     keepalive_s: int = 20,
     max_payload_bytes: int = 128 * 1024,
+    desk: CommandDesk | None = None,
+    note: Note | None = None,
+    site: SiteSpec = SITE,
 ) -> AsyncIterator[Rig]:
     """Run an uplink against a port; at the end it is cancelled unless it was closed."""
     links: list[tuple[bool, str]] = []
@@ -130,7 +140,7 @@ async def running(
             keepalive_s=keepalive_s,
             max_payload_bytes=max_payload_bytes,
         ),
-        site=SITE,
+        site=site,
         cursor=cursor,
         board=board,
         clock=clock or ManualClock(),
@@ -138,16 +148,19 @@ async def running(
         config_hash="c0ffee",
         on_link=lambda is_good, why: links.append((is_good, why)),
         timing=timing,
+        note=note,
         sink=JudgingSink(
             NativeSink(
                 Topics("plantroom/v1", SITE.site, SITE.box),
-                site=SITE,
+                site=site,
                 boot=BOOT,
                 version="0.1.0",
                 config_hash="c0ffee",
             )
         ),
     )
+    if desk is not None:
+        uplink.obey(desk)
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(uplink.run(), name="uplink")
         yield Rig(uplink=uplink, cursor=cursor, board=board, links=links, task=task)

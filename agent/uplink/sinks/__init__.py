@@ -12,7 +12,8 @@ from typing import Protocol
 from agent.core.effects import AlarmView
 from agent.outbox.records import Batch, EventRecord
 from agent.uplink.codec import StatusReason
-from agent.uplink.message import Message
+from agent.uplink.desk import Answer, Asked
+from agent.uplink.message import Arrival, Message
 from drivers.clock import Stamp
 from drivers.reading import Reading
 
@@ -40,3 +41,15 @@ class Sink(Protocol):
 
     def alarm(self, view: AlarmView) -> Sequence[Message]:
         """Return an alarm's state."""
+
+    def retained(self) -> frozenset[str]:
+        """Return every topic on which this site leaves something at the broker."""
+
+    def hears(self) -> Sequence[str]:
+        """Return what to subscribe to for commands."""
+
+    def asked(self, arrival: Arrival) -> Asked | None:
+        """Return the command in a message; None: it is none (then it is passed over)."""
+
+    def answer(self, answer: Answer) -> Sequence[Message]:
+        """Return how a command ended, for its asker."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from agent.core.effects import AlarmView
@@ -9,8 +10,9 @@ from agent.core.spec import SiteSpec
 from agent.outbox.records import Batch, EventRecord
 from agent.uplink import codec
 from agent.uplink.codec import Schema, StatusReason
-from agent.uplink.message import Message
-from agent.uplink.topics import TopicFault, Topics
+from agent.uplink.desk import Answer, Asked
+from agent.uplink.message import Arrival, Message
+from agent.uplink.topics import Channel, TopicFault, Topics, is_answerable, take_apart
 from drivers.clock import Stamp
 from drivers.reading import Reading
 
@@ -76,6 +78,58 @@ class NativeSink:
         except TopicFault:
             return ()
         return (_message(topic, codec.alarm(view, self._boot), Schema.ALARM, retain=True),)
+
+    def retained(self) -> frozenset[str]:
+        """Return the topics of status, description, states and alarms."""
+        topics = [self._topics.status, self._topics.meta]
+        for channel, ids in (
+            (Channel.STATE, [each.id for each in self._site.points]),
+            (Channel.ALARM, [each.id for each in self._site.rules]),
+        ):
+            for id_ in ids:
+                with contextlib.suppress(TopicFault):
+                    topics.append(self._topics.of(channel, id_))
+        return frozenset(topics)
+
+    def hears(self) -> Sequence[str]:
+        """Return the subscription to this box's commands."""
+        return (self._topics.all_of(Channel.CMD),)
+
+    def asked(self, arrival: Arrival) -> Asked | None:
+        """Return what stands on `cmd/<name>`."""
+        try:
+            address = take_apart(self._topics.root, arrival.topic)
+        except TopicFault:
+            return None
+        if address.channel is not Channel.CMD:
+            return None
+        return Asked(
+            name=address.name,
+            payload=arrival.payload,
+            is_retained=arrival.is_retained,
+            response_topic=arrival.response_topic,
+            correlation=arrival.correlation,
+        )
+
+    def answer(self, answer: Answer) -> Sequence[Message]:
+        """Return the result on `res/<name>`, and on the asker's response topic."""
+        payload = codec.res(answer.id, answer.outcome, answer.at)
+        topics = []
+        with contextlib.suppress(TopicFault):
+            topics.append(self._topics.of(Channel.RES, answer.asked.name))
+        if is_answerable(self._topics, answer.asked.response_topic) and (
+            answer.asked.response_topic not in topics
+        ):
+            topics.append(answer.asked.response_topic)
+        return [
+            Message(
+                topic=topic,
+                payload=payload,
+                schema=Schema.RES,
+                correlation=answer.asked.correlation,
+            )
+            for topic in topics
+        ]
 
     def _status(self, at: Stamp, *, is_online: bool, reason: StatusReason) -> Message:
         payload = codec.status(
