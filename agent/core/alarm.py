@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from math import inf
 
-from agent.core.conditions import Truth, points_of, watch
+from agent.core.conditions import points_of, watch
 from agent.core.effects import AlarmState, AlarmView
 from agent.core.memory import AlarmMemory
 from agent.core.spec import AlarmClass, RuleSpec
 from agent.core.standing import Standing
 from agent.core.transitions import AFTER_BOOT, Ending, Given, Phase, Row, Situation, Timer, row_for
+from agent.core.watching import Truth
 from drivers.clock import ClockState, Stamp
 from drivers.reading import Reading
 

@@ -10,7 +10,7 @@ from agent.core.agenda import Agenda
 from agent.core.alarm import Alarm, truth_given
 from agent.core.appointments import Appointments
 from agent.core.cause import Cause
-from agent.core.conditions import Truth, points_of
+from agent.core.conditions import points_of
 from agent.core.drills import Drills
 from agent.core.effects import AlarmState, Event, EventKind
 from agent.core.families import tie
@@ -29,6 +29,7 @@ from agent.core.memory import (
 from agent.core.occurrences import Occurrences
 from agent.core.spec import AlarmClass, SiteSpec
 from agent.core.transitions import Given, Situation
+from agent.core.watching import Truth
 from drivers.clock import Stamp
 from drivers.reading import Reading
 
@@ -151,7 +152,7 @@ class Board:
         self._spread(alarm, hid, cause, out)
         self._stands_on(alarm, cause)
         if alarm.state.is_active:
-            alarm.truth = self._looked_at_again(alarm)
+            alarm.truth = self._looked_at_again(alarm, cause)
         if alarm.is_test and not self.drills.is_running:
             self.end_test(alarm, cause, out)
         self.move(alarm, truth_given(alarm.truth), cause, out)
@@ -348,10 +349,10 @@ class Board:
             detail={FIRST_OUT: True} if alarm.is_first_out and kind is EventKind.ALARM else {},
         )
 
-    def _looked_at_again(self, alarm: Alarm) -> Truth:
+    def _looked_at_again(self, alarm: Alarm, cause: Cause) -> Truth:
         """Return the truth of a condition that is now known to have held before."""
         try:
-            return alarm.watch.look(self._latest)
+            return alarm.watch.look(self._latest, cause.at, cause.at_s)
         except Exception:  # noqa: BLE001 - unknown; the next reading tells that the rule is broken
             return None
 

@@ -7,24 +7,32 @@ number that is none (NaN, infinity): no such value may pass for normal.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
-from typing import Protocol
+from math import inf, isfinite
 
-from agent.core.spec import AllOf, AnyOf, Condition, Contact, Side, Threshold, Unheard
+from agent.core.schedule import ScheduledWatch
+from agent.core.spec import (
+    AllOf,
+    AnyOf,
+    AtLeast,
+    Condition,
+    Contact,
+    Faster,
+    Flat,
+    Leaking,
+    Outside,
+    Scheduled,
+    Side,
+    Starting,
+    Threshold,
+    Unheard,
+    Verified,
+)
+from agent.core.starts import StartingWatch
+from agent.core.trends import FasterWatch, FlatWatch, LeakWatch
+from agent.core.voting import AtLeastWatch, VerifiedWatch
+from agent.core.watching import Truth, Watch, contact_in, number_in
+from drivers.clock import Stamp
 from drivers.reading import Reading
-
-Truth = bool | None
-"""None is unknown."""
-
-
-class Watch(Protocol):
-    """A condition with what it remembers between looks."""
-
-    def look(self, latest: Mapping[str, Reading]) -> Truth:
-        """Return whether the condition holds, given the latest reading of every point heard of."""
-
-    def hold(self) -> None:
-        """Take it that the condition held before: it is gone only past its deadband."""
 
 
 def watch(condition: Condition) -> Watch:
@@ -36,17 +44,67 @@ def watch(condition: Condition) -> Watch:
             return _ContactWatch(condition)
         case Unheard():
             return _UnheardWatch(condition)
+        case Outside():
+            return _OutsideWatch(condition)
+        case Faster():
+            return FasterWatch(condition)
+        case Flat():
+            return FlatWatch(condition)
+        case Starting():
+            return StartingWatch(condition)
+        case Scheduled():
+            return ScheduledWatch(condition)
+    return _watch_over(condition, tuple(watch(part) for part in parts_of(condition)))
+
+
+def _watch_over(
+    condition: AllOf | AnyOf | AtLeast | Verified | Leaking, parts: tuple[Watch, ...]
+) -> Watch:
+    match condition:
         case AllOf():
-            return _AllWatch(tuple(watch(part) for part in condition.parts))
+            return _AllWatch(parts)
         case AnyOf():
-            return _AnyWatch(tuple(watch(part) for part in condition.parts))
+            return _AnyWatch(parts)
+        case AtLeast():
+            return AtLeastWatch(condition, parts)
+        case Verified():
+            return VerifiedWatch(condition, parts[0])
+        case Leaking():
+            return LeakWatch(condition, parts[0])
+
+
+def parts_of(condition: Condition) -> tuple[Condition, ...]:
+    """Return the conditions `condition` is made of; none for a single one."""
+    match condition:
+        case AllOf() | AnyOf() | AtLeast():
+            return condition.parts
+        case Verified():
+            return (condition.part,)
+        case Leaking():
+            return (condition.quiet,)
+    return ()
 
 
 def points_of(condition: Condition) -> tuple[str, ...]:
     """Return the ids of the points `condition` looks at, each once, in the order written."""
-    if isinstance(condition, AllOf | AnyOf):
-        return tuple(dict.fromkeys(point for part in condition.parts for point in points_of(part)))
-    return (condition.point,)
+    own = () if isinstance(condition, Scheduled) else (getattr(condition, "point", ""),)
+    below = (point for part in parts_of(condition) for point in points_of(part))
+    return tuple(dict.fromkeys(point for point in (*own, *below) if point))
+
+
+def streamed_points(condition: Condition) -> frozenset[str]:
+    """Return the points of which `condition` wants every reading, the same value again too."""
+    own = {condition.point} if isinstance(condition, Faster | Leaking | Flat) else set()
+    return frozenset(own.union(*(streamed_points(part) for part in parts_of(condition))))
+
+
+def is_timed(condition: Condition) -> bool:
+    """Return whether the mere passing of time can make `condition` tell otherwise."""
+    if isinstance(condition, Flat | Starting | Scheduled | Verified):
+        return True
+    if isinstance(condition, AtLeast) and condition.timeout_s:
+        return True
+    return any(is_timed(part) for part in parts_of(condition))
 
 
 class _ThresholdWatch:
@@ -61,11 +119,9 @@ class _ThresholdWatch:
         self._leaves = spec.limit + (-spec.deadband if self._is_above else spec.deadband)
         self._is_held = False
 
-    def look(self, latest: Mapping[str, Reading]) -> Truth:
-        reading = latest.get(self._point)
-        value = None if reading is None else reading.value
-        # A bool is an int to Python, but no measurement.
-        if isinstance(value, bool) or not isinstance(value, float | int) or not isfinite(value):
+    def look(self, latest: Mapping[str, Reading], at: Stamp, at_s: float) -> Truth:
+        value = number_in(latest.get(self._point))
+        if value is None:
             return None
         limit = self._leaves if self._is_held else self._enters
         self._is_held = value > limit if self._is_above else value < limit
@@ -73,6 +129,33 @@ class _ThresholdWatch:
 
     def hold(self) -> None:
         self._is_held = True
+
+    def due_s(self) -> float:
+        return inf
+
+
+class _OutsideWatch:
+    """True beyond either limit; once true, true until back inside by the deadband."""
+
+    __slots__ = ("_is_held", "_spec")
+
+    def __init__(self, spec: Outside) -> None:
+        self._spec = spec
+        self._is_held = False
+
+    def look(self, latest: Mapping[str, Reading], at: Stamp, at_s: float) -> Truth:
+        spec, value = self._spec, number_in(latest.get(self._spec.point))
+        if value is None:
+            return None
+        inset = spec.deadband if self._is_held else 0.0
+        self._is_held = not spec.low + inset <= value <= spec.high - inset
+        return self._is_held
+
+    def hold(self) -> None:
+        self._is_held = True
+
+    def due_s(self) -> float:
+        return inf
 
 
 class _ContactWatch:
@@ -82,13 +165,15 @@ class _ContactWatch:
         self._point = spec.point
         self._is_active = spec.is_active
 
-    def look(self, latest: Mapping[str, Reading]) -> Truth:
-        reading = latest.get(self._point)
-        value = None if reading is None else reading.value
-        return value is self._is_active if isinstance(value, bool) else None
+    def look(self, latest: Mapping[str, Reading], at: Stamp, at_s: float) -> Truth:
+        value = contact_in(latest.get(self._point))
+        return None if value is None else value is self._is_active
 
     def hold(self) -> None:
         """Remember nothing: a contact has no deadband."""
+
+    def due_s(self) -> float:
+        return inf
 
 
 class _UnheardWatch:
@@ -97,7 +182,7 @@ class _UnheardWatch:
     def __init__(self, spec: Unheard) -> None:
         self._point = spec.point
 
-    def look(self, latest: Mapping[str, Reading]) -> Truth:
+    def look(self, latest: Mapping[str, Reading], at: Stamp, at_s: float) -> Truth:
         reading = latest.get(self._point)
         value = None if reading is None else reading.value
         # A number that is none leaves every threshold unknown: without a fault that would be silence.
@@ -105,6 +190,9 @@ class _UnheardWatch:
 
     def hold(self) -> None:
         """Remember nothing: being unheard has no deadband."""
+
+    def due_s(self) -> float:
+        return inf
 
 
 class _AllWatch:
@@ -115,9 +203,9 @@ class _AllWatch:
     def __init__(self, parts: tuple[Watch, ...]) -> None:
         self._parts = parts
 
-    def look(self, latest: Mapping[str, Reading]) -> Truth:
+    def look(self, latest: Mapping[str, Reading], at: Stamp, at_s: float) -> Truth:
         # Every part is looked at, so that each remembers its own side of its deadband.
-        seen = [part.look(latest) for part in self._parts]
+        seen = [part.look(latest, at, at_s) for part in self._parts]
         if False in seen:
             return False
         return None if None in seen or not seen else True
@@ -125,6 +213,9 @@ class _AllWatch:
     def hold(self) -> None:
         for part in self._parts:
             part.hold()
+
+    def due_s(self) -> float:
+        return min((part.due_s() for part in self._parts), default=inf)
 
 
 class _AnyWatch:
@@ -135,8 +226,8 @@ class _AnyWatch:
     def __init__(self, parts: tuple[Watch, ...]) -> None:
         self._parts = parts
 
-    def look(self, latest: Mapping[str, Reading]) -> Truth:
-        seen = [part.look(latest) for part in self._parts]
+    def look(self, latest: Mapping[str, Reading], at: Stamp, at_s: float) -> Truth:
+        seen = [part.look(latest, at, at_s) for part in self._parts]
         if True in seen:
             return True
         return None if None in seen or not seen else False
@@ -145,3 +236,6 @@ class _AnyWatch:
         # Which of them held is not remembered: each that is still in its deadband counts.
         for part in self._parts:
             part.hold()
+
+    def due_s(self) -> float:
+        return min((part.due_s() for part in self._parts), default=inf)

@@ -10,7 +10,7 @@ from agent.core.alarm import Alarm
 from agent.core.board import Board
 from agent.core.cause import Cause
 from agent.core.commands import obey
-from agent.core.conditions import points_of
+from agent.core.conditions import is_timed, points_of, streamed_points
 from agent.core.derived import Derivation
 from agent.core.effects import (
     AlarmState,
@@ -44,6 +44,7 @@ class _Point:
         "good",
         "heard_s",
         "is_late",
+        "is_streamed",
         "scheduled_s",
         "spec",
         "stale_after_s",
@@ -57,12 +58,26 @@ class _Point:
         self.telemetry = TelemetryGate(spec.telemetry)
         self.state = StateGate(spec)
         self.alarms: tuple[Alarm, ...] = ()
+        """Those that watch it."""
+        self.is_streamed = False
+        """One of these wants every reading of it, the same value again too."""
         self.heard_s = -inf
         """Monotonic time of its last reading from a driver, or of the start before that."""
         self.good: Reading | None = None
         """Its last reading with quality good."""
         self.scheduled_s = inf
         """Kept by agent.core.agenda: infinite while nobody waits for it (before start, when stale)."""
+
+
+class _Later:
+    """An alarm whose condition may tell otherwise though nothing was read."""
+
+    __slots__ = ("alarm", "scheduled_s")
+
+    def __init__(self, alarm: Alarm) -> None:
+        self.alarm = alarm
+        self.scheduled_s = inf
+        """Kept by agent.core.agenda."""
 
 
 class Engine:
@@ -99,6 +114,7 @@ class Engine:
         self._latest: dict[str, Reading] = {}
         self._timers: Agenda[Alarm] = Agenda()
         self._silences: Agenda[_Point] = Agenda()
+        self._looks: Agenda[_Later] = Agenda()
         self._derivation = Derivation(site.derived) if site.derived else None
         self._points = {spec.id: _Point(spec) for spec in site.points}
         self._board = Board(site, self._latest, self._timers, is_memory_whole=is_memory_whole)
@@ -110,6 +126,14 @@ class Engine:
         for name, alarms in watching.items():
             if name in self._points:
                 self._points[name].alarms = tuple(alarms)
+                self._points[name].is_streamed = any(
+                    name in streamed_points(each.spec.condition) for each in alarms
+                )
+        self._timed = {
+            alarm.spec.id: _Later(alarm)
+            for alarm in self._in_order
+            if is_timed(alarm.spec.condition)
+        }
         for memory in memories:
             self._board.recall(memory)
 
@@ -169,7 +193,8 @@ class Engine:
             if point.state.passes(reading, at_s):
                 out.states.append(ShowState(reading=reading))
             if not point.alarms or (
-                before is not None
+                not point.is_streamed
+                and before is not None
                 and before.value == reading.value
                 and type(before.value) is type(reading.value)
             ):
@@ -196,6 +221,8 @@ class Engine:
                 silent = Stamp(at_s, now.wall_ms - round((now.mono_s - at_s) * 1000), now.clock)
                 self._take_in(self._derivation.derive(silent), now, out)
         cause = Cause(at=now, at_s=now_s)
+        for later in sorted(self._looks.due(now_s), key=lambda each: each.alarm.order):
+            self._look_later(later.alarm, cause, out)
         for alarm in sorted(self._timers.due(now_s), key=lambda each: each.order):
             self._board.run_out(alarm, cause, out)
         if now.clock is ClockState.SYNCED and self._awaits_clock:
@@ -244,6 +271,7 @@ class Engine:
             for each in (
                 self._timers.next_s(),
                 self._silences.next_s(),
+                self._looks.next_s(),
                 self._board.appointments.next_s(),
             )
             if each is not None
@@ -303,7 +331,7 @@ class Engine:
 
     def _look(self, alarm: Alarm, point: str, cause: Cause, out: Gathering) -> None:
         try:
-            truth = alarm.watch.look(self._latest)
+            truth = alarm.watch.look(self._latest, cause.at, cause.at_s)
         except Exception as fault:  # noqa: BLE001 - a bug in one rule must not stop the others
             alarm.point = point
             self._board.fail(alarm, f"{type(fault).__name__}: {fault}", cause, out)
@@ -313,6 +341,15 @@ class Engine:
         if truth is not alarm.truth:
             alarm.point = point
             self._board.learn(alarm, truth, cause, out)
+        later = self._timed.get(alarm.spec.id)
+        if later is not None and cause.at_s < (due_s := alarm.watch.due_s()) < inf:
+            self._looks.call(later, due_s)
+
+    def _look_later(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
+        """Look at an alarm because its time has come; a delay over by now was over before that."""
+        if alarm.deadline_s < cause.at_s:
+            self._board.run_out(alarm, cause, out)
+        self._look(alarm, alarm.point, cause, out)
 
     def _go_stale(self, point: _Point, at_s: float, now: Stamp, out: Gathering) -> None:
         spec = point.spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 
 class AlarmClass(StrEnum):
@@ -208,7 +209,127 @@ class AnyOf:
     parts: tuple[Condition, ...]
 
 
-Condition = Threshold | Contact | Unheard | AllOf | AnyOf
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """True below `low` or above `high`; once true, false only when inside by `deadband`."""
+
+    point: str
+    low: float
+    high: float
+    deadband: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faster:
+    """True while a point changes faster than `limit` per `per_s`, between the ends of a window.
+
+    Unknown until half the window is known. A heat detector must not alarm at 2 degC/min
+    (GB 16280-2014 4.7).
+    """
+
+    point: str
+    side: Side
+    """`above`: it rises faster than the limit; `below`: it falls faster."""
+    limit: float
+    """Above 0, in the point's unit per `per_s`."""
+    per_s: float
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flat:
+    """True once a point has stayed within `within` for `for_s`: a sensor that hangs."""
+
+    point: str
+    for_s: float
+    within: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaking:
+    """True while a point falls by `limit` or more an hour, by least squares over a window.
+
+    Only while `quiet` (the pump stands) held all along; else unknown, and the window begins anew.
+    """
+
+    point: str
+    limit: float
+    """Above 0, in the point's unit per hour."""
+    window_s: float
+    quiet: Condition
+    deadband: float = 0.0
+    """Once true, false only when it falls by less than `limit` less this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starting:
+    """True while a contact became active more often within `per_s` than `limit`, or than usual.
+
+    With `factor` above 0 the limit is `factor` times the mean of the last `usual_days` days, and at
+    least `limit`; unknown until a whole day is known.
+    """
+
+    point: str
+    limit: float
+    per_s: float = 3600.0
+    factor: float = 0.0
+    usual_days: int = 7
+
+
+class Calendar(Protocol):
+    """The clock on the wall of the site."""
+
+    def minute_of_week(self, wall_ms: int) -> tuple[int, int]:
+        """Return the day (0 for Monday) and the minute of the day at UTC milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduled:
+    """True in a part of the week, in the site's time zone; unknown while the clock is not set."""
+
+    calendar: Calendar
+    days: frozenset[int]
+    """Days on which the part begins, 0 for Monday."""
+    from_min: int
+    """Minutes after midnight, 0 to 1439."""
+    to_min: int
+    """Minutes after midnight, up to 1440, that one not included; not above `from_min`: on the next day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtLeast:
+    """True while at least `count` of the parts are; agent.core.voting says what an unknown one does."""
+
+    count: int
+    parts: tuple[Condition, ...]
+    timeout_s: float = 0.0
+    """A single true part that stands this long is enough; 0: never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """True when `part` is signalled a second time, or still stands, after `blank_s` within the window."""
+
+    part: Condition
+    window_s: float
+    blank_s: float
+
+
+Condition = (
+    Threshold
+    | Contact
+    | Unheard
+    | Outside
+    | Faster
+    | Flat
+    | Leaking
+    | Starting
+    | Scheduled
+    | AllOf
+    | AnyOf
+    | AtLeast
+    | Verified
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

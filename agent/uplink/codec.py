@@ -11,11 +11,9 @@ import math
 from enum import StrEnum
 from typing import TypeAlias
 
+from agent.core.conditions import points_of
 from agent.core.effects import AlarmView, Outcome
 from agent.core.spec import (
-    AllOf,
-    AnyOf,
-    Condition,
     Label,
     OutputSpec,
     PointSpec,
@@ -238,13 +236,6 @@ def res(id_: str, outcome: Outcome, at: Stamp) -> bytes:
             "ts": at.wall_ms,
         }
     )
-
-
-def points_of(condition: Condition) -> tuple[str, ...]:
-    """Return the points a condition watches, each once, in order."""
-    if isinstance(condition, AllOf | AnyOf):
-        return tuple(dict.fromkeys(name for part in condition.parts for name in points_of(part)))
-    return (condition.point,)
 
 
 def _point(spec: PointSpec) -> Json:

@@ -7,11 +7,13 @@ from math import inf, nan
 
 import pytest
 
-from agent.core.conditions import Truth, points_of, watch
+from agent.core.conditions import points_of, watch
 from agent.core.spec import AllOf, AnyOf, Contact, Side, Threshold, Unheard
+from agent.core.watching import Truth
 from drivers.clock import Stamp
 from drivers.reading import Quality, Reading, Value
 
+NOW = Stamp(1.0, 1000)
 LIMIT_57 = Threshold(point="t", side=Side.ABOVE, limit=57.0, deadband=3.0)
 LIMIT_100 = Threshold(point="t", side=Side.BELOW, limit=100.0, deadband=5.0)
 
@@ -33,7 +35,7 @@ def test_a_threshold_is_held_by_its_deadband(
     condition: Threshold, values: list[float], truths: list[Truth]
 ) -> None:
     seen = watch(condition)
-    assert [seen.look(of(value)) for value in values] == truths
+    assert [seen.look(of(value), NOW, NOW.mono_s) for value in values] == truths
 
 
 @pytest.mark.parametrize("nothing", [None, nan, inf, -inf, True, False, "57"])
@@ -41,18 +43,18 @@ def test_a_threshold_is_held_by_its_deadband(
 def test_a_threshold_cannot_tell_without_a_number(
     condition: Threshold, nothing: Value | None
 ) -> None:
-    assert watch(condition).look(of(nothing)) is None
+    assert watch(condition).look(of(nothing), NOW, NOW.mono_s) is None
 
 
 def test_a_threshold_remembers_its_side_while_nothing_is_known() -> None:
     seen = watch(LIMIT_57)
-    assert seen.look(of(60)) is True
-    assert seen.look(of(None)) is None
-    assert seen.look(of(56)) is True
+    assert seen.look(of(60), NOW, NOW.mono_s) is True
+    assert seen.look(of(None), NOW, NOW.mono_s) is None
+    assert seen.look(of(56), NOW, NOW.mono_s) is True
 
 
 def test_an_uncertain_value_counts() -> None:
-    assert watch(LIMIT_57).look(of(60.0, Quality.UNCERTAIN)) is True
+    assert watch(LIMIT_57).look(of(60.0, Quality.UNCERTAIN), NOW, NOW.mono_s) is True
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_an_uncertain_value_counts() -> None:
     ],
 )
 def test_a_contact(is_active: bool, value: Value | None, truth: Truth) -> None:
-    assert watch(Contact(point="t", is_active=is_active)).look(of(value)) is truth
+    assert watch(Contact(point="t", is_active=is_active)).look(of(value), NOW, NOW.mono_s) is truth
 
 
 @pytest.mark.parametrize(
@@ -83,12 +85,12 @@ def test_a_contact(is_active: bool, value: Value | None, truth: Truth) -> None:
     ],
 )
 def test_unheard_always_knows(latest: dict[str, Reading], truth: bool) -> None:
-    assert watch(Unheard(point="t")).look(latest) is truth
+    assert watch(Unheard(point="t")).look(latest, NOW, NOW.mono_s) is truth
 
 
 @pytest.mark.parametrize("condition", [LIMIT_57, Contact(point="t")])
 def test_what_was_never_read_is_unknown(condition: Threshold | Contact) -> None:
-    assert watch(condition).look({}) is None
+    assert watch(condition).look({}, NOW, NOW.mono_s) is None
 
 
 KLEENE_AND = {
@@ -114,20 +116,20 @@ def test_and_or_follow_kleene(a: Truth, b: Truth) -> None:
     parts = (Contact(point="a"), Contact(point="b"))
     latest = of(a, point="a") | of(b, point="b")
     key = (a, b) if (a, b) in KLEENE_AND else (b, a)
-    assert watch(AllOf(parts=parts)).look(latest) is KLEENE_AND[key]
-    assert watch(AnyOf(parts=parts)).look(latest) is KLEENE_OR[key]
+    assert watch(AllOf(parts=parts)).look(latest, NOW, NOW.mono_s) is KLEENE_AND[key]
+    assert watch(AnyOf(parts=parts)).look(latest, NOW, NOW.mono_s) is KLEENE_OR[key]
 
 
 @pytest.mark.parametrize("nothing", [AllOf(parts=()), AnyOf(parts=())])
 def test_a_condition_of_nothing_is_never_normal(nothing: AllOf | AnyOf) -> None:
-    assert watch(nothing).look({}) is None
+    assert watch(nothing).look({}, NOW, NOW.mono_s) is None
 
 
 def test_every_part_keeps_its_own_deadband_when_another_decides() -> None:
     seen = watch(AnyOf(parts=(Contact(point="c"), LIMIT_57)))
-    assert seen.look(of(True, point="c") | of(60)) is True
-    assert seen.look(of(False, point="c") | of(56)) is True
-    assert seen.look(of(False, point="c") | of(54)) is False
+    assert seen.look(of(True, point="c") | of(60), NOW, NOW.mono_s) is True
+    assert seen.look(of(False, point="c") | of(56), NOW, NOW.mono_s) is True
+    assert seen.look(of(False, point="c") | of(54), NOW, NOW.mono_s) is False
 
 
 def test_points_are_named_once_in_the_order_written() -> None:
