@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Protocol
 
 from agent.core.effects import (
@@ -26,7 +27,7 @@ from agent.core.effects import (
     Telemeter,
 )
 from agent.core.engine import Engine
-from agent.core.memory import AlarmMemory, AlarmSnapshot, LogPosition
+from agent.core.memory import AlarmMemory, AlarmSnapshot, LogPosition, Orders
 from agent.outbox.contract import Writer
 from drivers.clock import Clock, Stamp
 from drivers.reading import Quality, Reading
@@ -44,8 +45,13 @@ LONGEST_WAIT_S = 1.0
 
 HEALTH_POINT = "box.pipeline"
 
-_REMEMBERED = frozenset({EventKind.ALARM, EventKind.SILENCE})
-"""Events that change what alarms remember over a restart."""
+_REMEMBERED = frozenset(
+    {EventKind.ALARM, EventKind.SILENCE, EventKind.INHIBIT, EventKind.DRILL, EventKind.MODE}
+)
+"""Events that change what is remembered over a restart."""
+
+COUNTING_S = 60.0
+"""While an inhibit, a drill or a long delay runs, what is left of it is saved this often."""
 
 
 class Outlets(Protocol):
@@ -125,7 +131,11 @@ class Pipeline:
         self._save_snapshot = save_snapshot
         self._beat = beat
         self._round = asyncio.Event()
-        self._unsaved: LogPosition | None = None
+        self._is_unsaved = False
+        self._position: LogPosition | None = None
+        """Of the last event that changed what is remembered."""
+        self._counted_s = -inf
+        self._is_counting = False
         self._is_memory_whole = False
         self._dropped_told = 0
         self._is_overflowing = False
@@ -141,15 +151,24 @@ class Pipeline:
         self._inbox.wake.set()
         return outcome
 
-    def restore(self, memories: Sequence[AlarmMemory]) -> None:
+    def restore(
+        self,
+        memories: Sequence[AlarmMemory],
+        orders: Orders | None = None,
+        position: LogPosition | None = None,
+    ) -> None:
         """Merge the alarm memory that came up after the start: with it the memory is whole.
 
         Call it once, with nothing if nothing came. Until then no snapshot is saved, since it would
         take the place of a memory it does not hold, and what cuts or shuts is not told to restore.
+        `position` is the place in the log up to which they are true.
         """
+        if orders is not None:
+            self._carry_out(self._engine.restore_orders(orders, self._clock.stamp()))
         for memory in memories:
             self._carry_out(self._engine.restore(memory, self._clock.stamp()))
         self._is_memory_whole = True
+        self._position = self._position or position
         self._carry_out(self._engine.memory_is_whole())
         self._inbox.wake.set()
 
@@ -201,11 +220,19 @@ class Pipeline:
         oldest = self._inbox.oldest()
         is_behind = oldest is not None and oldest.mono_s < now.mono_s
         self._carry_out(self._engine.on_tick(oldest if oldest and is_behind else now))
-        if self._unsaved is not None and self._is_memory_whole:
-            self._save_snapshot(self._engine.snapshot(self._unsaved))
-            self._unsaved = None
+        if self._is_memory_whole and (self._is_unsaved or self._counts(now.mono_s)):
+            self._save_snapshot(self._engine.snapshot(self._position))
+            self._is_unsaved = False
         self._watch_overflow()
         self._round.set()
+
+    def _counts(self, now_s: float) -> bool:
+        """Return whether what is left of orders and delays should be saved, once after they end too."""
+        if now_s - self._counted_s < COUNTING_S:
+            return False
+        self._counted_s = now_s
+        before, self._is_counting = self._is_counting, self._engine.counts_down()
+        return before or self._is_counting
 
     def _watch_overflow(self) -> None:
         """A dropped reading is a fault somebody must hear of; it ends when the queue has been emptied."""
@@ -245,6 +272,7 @@ class Pipeline:
             elif isinstance(effect, Record):
                 record = self._writer.append(effect.event)
                 if effect.event.kind in _REMEMBERED:
-                    self._unsaved = LogPosition(stream=record.stream, seq=record.seq)
+                    self._position = LogPosition(stream=record.stream, seq=record.seq)
+                    self._is_unsaved = True
             elif isinstance(effect, ShowAlarm):
                 outlets.show_alarm(effect.alarm)

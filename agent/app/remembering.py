@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from agent.app.health import Health
 from agent.core.effects import AlarmState
-from agent.core.memory import AlarmSnapshot, apply_event
+from agent.core.memory import NO_ORDERS, AlarmSnapshot, LogPosition, apply_event, orders_after
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
 
@@ -58,8 +58,12 @@ async def merge_memory(
         telling.cancel()
     before = {memory.rule: memory for memory in snapshot.memories} if snapshot else {}
     memories = dict(before)
+    orders = snapshot.orders if snapshot else NO_ORDERS
+    position = snapshot.position if snapshot else None
     for record in records:
         apply_event(memories, record.event)
+        orders = orders_after(orders, record.event)
+        position = LogPosition(stream=record.stream, seq=record.seq)
     if early is not None:
         ended = [
             replace(each, state=AlarmState.NORMAL, is_silenced=False)
@@ -67,8 +71,8 @@ async def merge_memory(
             if rule not in memories
         ]
         news = [each for rule, each in memories.items() if before.get(rule) != each]
-        pipeline.restore([*ended, *news])
+        pipeline.restore([*ended, *news], orders, position)
     else:
-        pipeline.restore(list(memories.values()))
+        pipeline.restore(list(memories.values()), orders, position)
     fault = fault or outbox.stats().fault
     health.tell("box.outbox", not fault, fault)

@@ -23,6 +23,7 @@ from agent.app.wiring import Agent, OpenChip, Outlets, Parts, open_desks, output
 from agent.config.load import LoadedSite
 from agent.core.effects import Event, EventKind
 from agent.core.engine import Engine
+from agent.core.memory import AlarmSnapshot
 from agent.local.server import LocalServer
 from agent.outbox.outbox import Outbox
 from agent.pipeline import Pipeline
@@ -96,7 +97,14 @@ async def run_agent(
 
         # Memory, then rules: from here on an alarm sounds.
         snapshot = await _unless_stopped(stop, load_memory(parts.outbox))
-        engine = Engine(site.spec, snapshot.memories if snapshot else (), is_memory_whole=False)
+        memory = snapshot or AlarmSnapshot(memories=(), position=None)
+        engine = Engine(
+            site.spec,
+            memory.memories,
+            orders=memory.orders,
+            delays=memory.delays,
+            is_memory_whole=False,
+        )
         pipeline = Pipeline(
             engine,
             parts.inbox,

@@ -79,7 +79,7 @@ class Board:
             if alarm.state is AlarmState.NORMAL:
                 alarm.since = cause.at
             out.show(alarm)
-            self._set_outputs(alarm, cause, out)
+            self.set_outputs(alarm, cause, out)
             self._stands_on(alarm, cause)
         self._end_removed(cause, out)
         self.take_up(orders, cause, out)
@@ -147,7 +147,7 @@ class Board:
         self._end_removed(cause, out)
         if alarm is None:
             return
-        self._set_outputs(alarm, cause, out)
+        self.set_outputs(alarm, cause, out)
         out.show(alarm)
         self._spread(alarm, hid, cause, out)
         self._stands_on(alarm, cause)
@@ -225,7 +225,7 @@ class Board:
             alarm.is_dry = alarm.is_test and self.drills.is_dry
             self.occurrences.raised(alarm, cause, out)
         self.transitions[alarm.spec.alarm_class, alarm.state.value] += 1
-        self._set_outputs(alarm, cause, out)
+        self.set_outputs(alarm, cause, out)
         out.record(self.event(alarm, EventKind.ALARM, before.value, alarm.state.value, cause))
         out.show(alarm)
         if not alarm.is_silenced:
@@ -259,7 +259,7 @@ class Board:
             self._silenced[alarm.spec.id] = alarm
         else:
             self._silenced.pop(alarm.spec.id, None)
-        self._set_outputs(alarm, cause, out)
+        self.set_outputs(alarm, cause, out)
         names = (UNSILENCED, SILENCED) if is_silenced else (SILENCED, UNSILENCED)
         out.record(self.event(alarm, EventKind.SILENCE, *names, cause))
         out.show(alarm)
@@ -273,7 +273,7 @@ class Board:
             if is_suppressed is child.is_suppressed:
                 continue
             child.is_suppressed = is_suppressed
-            self._set_outputs(child, cause, out)
+            self.set_outputs(child, cause, out)
             names = ("unsuppressed", "suppressed")
             why = Cause(at=cause.at, at_s=cause.at_s, reason=alarm.spec.id)
             event = self.event(
@@ -284,7 +284,8 @@ class Board:
             if not is_suppressed:
                 self.move(child, Given.RELEASED, why, out)
 
-    def _set_outputs(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
+    def set_outputs(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
+        """Bring the outputs in step with what an alarm demands now."""
         # A call point overrides the delays of what it calls: their demands may be different now.
         for each in (alarm, *alarm.calls):
             for output, is_active in self._demands.update(each):

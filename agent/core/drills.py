@@ -37,6 +37,9 @@ class Tests(Protocol):
 
     alarms: dict[str, Alarm]
 
+    def set_outputs(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
+        """Bring the outputs in step with what an alarm demands now."""
+
     def end_test(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
         """End an alarm that was raised in the drill."""
 
@@ -54,7 +57,8 @@ class Drills:
         self._standing: Standing | None = None
         self._scope: tuple[str, ...] = ()
         self._with_linkage = False
-        self._is_resumed = False
+        self._taken_up: DrillMemory | None = None
+        """What an earlier run remembered of it; None: it was ordered in this one."""
         self._covered: set[str] = set()
         """Rules in the drill."""
         self._real: set[str] = set()
@@ -115,19 +119,19 @@ class Drills:
 
     def resume(self, memory: DrillMemory, cause: Cause, out: Gathering) -> None:
         """Take up what an earlier run remembered, without what the configuration no longer has."""
-        if self._standing is not None:
-            return  # what was ordered since the start is newer
+        if self._standing is not None and self._taken_up in (None, memory):
+            return  # what was ordered since the start is newer than any memory
         standing = Standing(memory.actor, memory.reason, cause.at_s)
         standing.remembered(memory.left, cause.at)
         why = replace(cause, actor=memory.actor, reason=memory.reason, code=RESTART)
         gone = self.unknown(memory.scope)
         scope = tuple(name for name in memory.scope if name not in gone)
         self._set(standing, scope, why, out, with_linkage=memory.with_linkage)
-        self._is_resumed = True
+        self._taken_up = memory
 
     def take_back(self, cause: Cause, out: Gathering) -> None:
         """End what was taken up at the start and had ended already, as the log knows."""
-        if self._standing is not None and self._is_resumed:
+        if self._standing is not None and self._taken_up is not None:
             self.end(replace(cause, code=RESTART), out)
 
     def clock_was_set(self, now: Stamp) -> None:
@@ -158,14 +162,16 @@ class Drills:
         with_linkage: bool,
     ) -> None:
         self._standing, self._scope, self._with_linkage = standing, scope, with_linkage
-        self._is_resumed = False
         self._covered, self._real = set(), set()
+        self._taken_up = None
         names = frozenset(scope)
         for alarm in self._board.alarms.values():
             if self._is_inside(alarm, names):
                 self._covered.add(alarm.spec.id)
-                alarm.is_dry = alarm.is_test and not with_linkage
-                if alarm.situation is not Situation.A and not alarm.is_test:
+                if alarm.is_test:
+                    alarm.is_dry = not with_linkage
+                    self._board.set_outputs(alarm, cause, out)
+                elif alarm.situation is not Situation.A:
                     self._real.add(alarm.spec.id)
         self._appointments.make(self._end, standing.until_s)
         out.record(self._event(STARTED, standing.left_s(cause.at_s), cause))

@@ -35,6 +35,9 @@ from agent.core.telemetry import StateGate, TelemetryGate
 from drivers.clock import ClockState, Stamp
 from drivers.reading import Quality, Reading
 
+LONG_DELAY_S = 60.0
+"""Shorter delays are not worth a write to the disk."""
+
 
 class _Point:
     """A point: when it was last heard, and where its readings go."""
@@ -294,6 +297,14 @@ class Engine:
                 for each in alarms
                 if each.situation.is_timed
             ),
+        )
+
+    def counts_down(self) -> bool:
+        """Return whether something runs whose remaining time a restart should know: orders, long delays."""
+        orders = self._board.inhibits.is_any or self._board.drills.is_running
+        return orders or any(
+            each.situation.is_timed and each.left_s(self._told.mono_s) > LONG_DELAY_S
+            for each in self._board.alarms.values()
         )
 
     def alarms(self) -> tuple[AlarmView, ...]:

@@ -8,7 +8,7 @@ time). Fire and gas too are inhibited by a person only: nothing in the core does
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from functools import partial
 from math import inf
@@ -52,6 +52,11 @@ class Inhibits:
         """By rule."""
         self._ends: dict[str, Appointment] = {}
 
+    @property
+    def is_any(self) -> bool:
+        """Whether anything is inhibited."""
+        return bool(self._standing)
+
     def meant(self, target: str) -> list[Alarm]:
         """Return the alarm of a rule, or those of every rule that watches a point."""
         alarms = self._board.alarms
@@ -84,15 +89,21 @@ class Inhibits:
             alarm = self._board.alarms.get(memory.rule)
             if alarm is None:
                 out.record(_gone(memory, cause))
-            elif alarm.inhibit is None:  # what was ordered since the start is newer
+            elif alarm.inhibit is None or alarm.inhibit.came_from not in (None, memory.left):
+                # what was ordered since the start is newer than any memory
                 standing = Standing(memory.actor, memory.reason, cause.at_s)
                 standing.remembered(memory.left, cause.at)
                 why = replace(cause, actor=memory.actor, reason=memory.reason, code=RESTART)
                 self._set(alarm, standing, why, out)
 
-    def take_back(self, known: Iterable[str], cause: Cause, out: Gathering) -> None:
+    def take_back(self, known: Container[str], cause: Cause, out: Gathering) -> None:
         """End what was taken up at the start and had ended already, as the log knows."""
-        for rule in set(self._standing) - set(known):
+        ended = [
+            rule
+            for rule, standing in self._standing.items()
+            if standing.came_from is not None and rule not in known
+        ]
+        for rule in ended:
             self.end(self._board.alarms[rule], replace(cause, code=RESTART), out)
 
     def clock_was_set(self, now: Stamp) -> None:
@@ -114,11 +125,13 @@ class Inhibits:
         }
 
     def _set(self, alarm: Alarm, standing: Standing, cause: Cause, out: Gathering) -> None:
+        if before := self._ends.get(alarm.spec.id):
+            self._appointments.make(before, inf)
         alarm.inhibit = self._standing[alarm.spec.id] = standing
         end = self._ends[alarm.spec.id] = Appointment(partial(self._expire, alarm, standing))
         self._appointments.make(end, standing.until_s)
-        before = INHIBITED if cause.code == RESTART else UNINHIBITED
-        event = self._board.event(alarm, EventKind.INHIBIT, before, INHIBITED, cause)
+        was = INHIBITED if cause.code == RESTART else UNINHIBITED
+        event = self._board.event(alarm, EventKind.INHIBIT, was, INHIBITED, cause)
         out.record(replace(event, detail={"seconds": standing.left_s(cause.at_s)}))
         out.show(alarm)
 

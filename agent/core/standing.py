@@ -31,31 +31,30 @@ class Left:
 class Standing:
     """One such order: an inhibit of one rule, or a drill."""
 
-    __slots__ = ("_remembered", "actor", "reason", "until_s")
+    __slots__ = ("_is_counted", "actor", "came_from", "reason", "until_s")
 
     def __init__(self, actor: str, reason: str, until_s: float) -> None:
         self.actor = actor
         self.reason = reason
         self.until_s = until_s
         """Monotonic."""
-        self._remembered: Left | None = None
-
-    @property
-    def is_remembered(self) -> bool:
-        """Whether it came from an earlier run and the time in between is not counted yet."""
-        return self._remembered is not None
+        self.came_from: Left | None = None
+        """What an earlier run remembered of it; None: it was ordered in this one."""
+        self._is_counted = True
 
     def remembered(self, left: Left, now: Stamp) -> None:
         """Take up what was left in an earlier run."""
         self.until_s = now.mono_s + max(0.0, left.now_s(now))
-        is_known = now.clock is ClockState.SYNCED or left.at.clock is not ClockState.SYNCED
-        self._remembered = None if is_known else left
+        self.came_from = left
+        self._is_counted = now.clock is ClockState.SYNCED
 
     def clock_was_set(self, now: Stamp) -> None:
         """Count the time between the runs, now that it can be known."""
-        if self._remembered is not None:
-            self.until_s = min(self.until_s, now.mono_s + max(0.0, self._remembered.now_s(now)))
-            self._remembered = None
+        if self.came_from is not None and not self._is_counted:
+            self._is_counted = True
+            if self.came_from.at.clock is ClockState.SYNCED:
+                left_s = max(0.0, self.came_from.now_s(now))
+                self.until_s = min(self.until_s, now.mono_s + left_s)
 
     def left_s(self, now_s: float) -> float:
         """Return how long it still stands."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agent.core.effects import AlarmState, Event, EventKind
-from agent.core.memory import AlarmMemory, AlarmSnapshot, LogPosition
+from agent.core.effects import Event, EventKind
 from agent.core.spec import AlarmClass
 from agent.outbox.records import Batch, EventRecord
 from drivers.clock import ClockState, Stamp
@@ -139,59 +138,3 @@ def batch_record(document: Mapping[str, Any]) -> Batch:
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"no batch: {error!r}") from error
-
-
-def snapshot_tables(snapshot: AlarmSnapshot) -> dict[str, dict[str, Any]]:
-    """Return an alarm snapshot as TinyDB tables: `position` and `alarms`, a document per rule."""
-    position = snapshot.position
-    return {
-        "position": {}
-        if position is None
-        else {"1": {"stream": position.stream, "seq": position.seq}},
-        "alarms": {
-            str(number): {
-                "rule": each.rule,
-                "state": each.state.value,
-                "since_wall_ms": each.since_wall_ms,
-                "actor": each.actor,
-                "is_silenced": each.is_silenced,
-            }
-            for number, each in enumerate(snapshot.memories, start=1)
-        },
-    }
-
-
-def _remembered_state(word: object) -> AlarmState:
-    """Return the state; one this version does not know (after a downgrade) is an alarm to look at."""
-    try:
-        return AlarmState(str(word))
-    except ValueError:
-        return AlarmState.ACTIVE_UNACKED
-
-
-def snapshot_record(
-    position: Mapping[str, Any] | None, alarms: list[Mapping[str, Any]]
-) -> AlarmSnapshot:
-    """Return the snapshot that documents hold.
-
-    Raises:
-        ValueError: they hold none.
-    """
-    try:
-        return AlarmSnapshot(
-            memories=tuple(
-                AlarmMemory(
-                    rule=each["rule"],
-                    state=_remembered_state(each["state"]),
-                    since_wall_ms=each["since_wall_ms"],
-                    actor=each["actor"],
-                    is_silenced=each["is_silenced"],
-                )
-                for each in alarms
-            ),
-            position=None
-            if position is None
-            else LogPosition(stream=position["stream"], seq=position["seq"]),
-        )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"no snapshot: {error!r}") from error

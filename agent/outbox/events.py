@@ -23,7 +23,9 @@ def is_expendable(event: Event) -> bool:
     return event.alarm_class is AlarmClass.TECHNICAL and event.kind in _EXPENDABLE
 
 
-_EXPENDABLE = frozenset({EventKind.ALARM, EventKind.SUPPRESSION, EventKind.SYSTEM})
+_EXPENDABLE = frozenset(
+    {EventKind.ALARM, EventKind.SUPPRESSION, EventKind.SYSTEM, EventKind.CHATTERING}
+)
 
 
 class EventLog:

@@ -158,7 +158,7 @@ class Outbox:
     async def recovered(self) -> tuple[EventRecord, ...]:
         """Wait for the recovery; return what alarms went through behind the snapshot's position.
 
-        Alarm and silence events, oldest first.
+        Alarm and silence events and those of what people ordered, oldest first.
         """
         await self._keeper.recovered.wait()
         return self._keeper.replay

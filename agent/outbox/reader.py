@@ -26,8 +26,8 @@ _CACHED = 3
 _REPLAYED_PER_RULE = 4
 """Without a snapshot, so many last events of each rule and kind are given: state, and how it came."""
 
-_REPLAYED = (EventKind.ALARM, EventKind.SILENCE)
-"""What moves the memory of an alarm (agent.core.memory.apply_event)."""
+_REPLAYED = (EventKind.ALARM, EventKind.SILENCE, EventKind.INHIBIT, EventKind.DRILL, EventKind.MODE)
+"""What moves the memory of alarms and of what people ordered (agent.core.memory)."""
 
 _MARKS = tuple(f'"kind":"{kind}"'.encode("ascii") for kind in _REPLAYED)
 """One stands in the line of every such event; lines without need no parsing."""
@@ -111,7 +111,7 @@ class SegmentReader:
     def replay(
         self, segments: Sequence[Segment], position: LogPosition | None
     ) -> tuple[EventRecord, ...]:
-        """Return the alarm and silence events behind a position, oldest first.
+        """Return the events that move the memory of alarms and orders behind a position, oldest first.
 
         Where the position is not in the log any more, the last ones of each rule.
         """

@@ -10,8 +10,8 @@ from tinydb import TinyDB
 
 from agent.core.memory import AlarmSnapshot
 from agent.outbox.atomic import AtomicStorage
-from agent.outbox.documents import snapshot_record, snapshot_tables
 from agent.outbox.files import Files
+from agent.outbox.snapshot_documents import snapshot_record, snapshot_tables
 
 _NAME = "snapshot.json"
 
@@ -32,9 +32,13 @@ def load_snapshot(root: Path, files: Files) -> AlarmSnapshot | None:
     with TinyDB(root / _NAME, files, storage=AtomicStorage) as db:
         storage = cast("AtomicStorage", db.storage)
         try:
-            position = db.table("position").get(doc_id=1)
+            position, drill = (db.table(name).get(doc_id=1) for name in ("position", "drill"))
             snapshot = snapshot_record(
-                position if isinstance(position, dict) else None, list(db.table("alarms").all())
+                position if isinstance(position, dict) else None,
+                db.table("alarms").all(),
+                db.table("inhibits").all(),
+                drill if isinstance(drill, dict) else None,
+                db.table("delays").all(),
             )
             is_there = storage.read() is not None
         except (AttributeError, ValueError) as error:

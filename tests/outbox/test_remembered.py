@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.core.effects import AlarmState
-from agent.outbox.documents import snapshot_record
+from agent.outbox.snapshot_documents import snapshot_record
 
 ALARM = {"rule": "smoke", "since_wall_ms": 1, "actor": "", "is_silenced": False}
 
