@@ -83,6 +83,7 @@ def wire(site: LoadedSite, *, clock: SystemClock, boot: str, open_chip: OpenChip
             boot=boot,
             config_hash=site.config_hash,
             on_link=health.of(f"box.uplink-{spec.id}"),
+            on_certificate=None if spec.tls is None else health.of(f"box.certificate-{spec.id}"),
             note=Note(notes_folder(site) / f"retained-{spec.id}.json"),
         )
         for spec in site.uplinks

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from agent.config.catalogue import Catalogue
+from agent.config.model_site import UplinkModel
 from agent.config.model_wires import FaultsModel
 from agent.core.spec import (
     AlarmClass,
@@ -81,6 +82,9 @@ def builtin_points(catalogue: Catalogue) -> Iterator[PointSpec]:
     for uplink in site.uplinks:
         label = Label(en=f"Uplink {uplink.id}", zh=f"上行 {uplink.id}")
         yield _contact(f"box.uplink-{uplink.id}", PointKind.HEALTH, label, stale_after_s=NEVER_S)
+        if uplink.tls is not None:
+            point = f"box.certificate-{uplink.id}"
+            yield _contact(point, PointKind.HEALTH, _certificate(uplink), stale_after_s=NEVER_S)
 
 
 def _contact(
@@ -176,6 +180,19 @@ def _box_rules(catalogue: Catalogue) -> Iterator[RuleSpec]:
             after_s=settings.after_s,
             label=Label(en=f"Uplink {uplink.id} is down", zh=f"上行 {uplink.id} 中断"),
         )
+        if uplink.tls is not None:
+            point = f"box.certificate-{uplink.id}"
+            yield RuleSpec(
+                id=f"fault.{point}",
+                alarm_class=AlarmClass(settings.alarm_class),
+                condition=Contact(point=point, is_active=False),
+                needs_ack=settings.ack == "required",
+                label=_told(_certificate(uplink), point, "ends soon", "即将到期"),
+            )
+
+
+def _certificate(uplink: UplinkModel) -> Label:
+    return Label(en=f"Certificate of uplink {uplink.id}", zh=f"上行 {uplink.id} 证书")
 
 
 def _away(point: str) -> Condition:

@@ -101,6 +101,7 @@ class Catalogue:
         return (
             *BOX_POINTS,
             *(f"box.uplink-{uplink.id}" for uplink in self.site.uplinks),
+            *(f"box.certificate-{each.id}" for each in self.site.uplinks if each.tls is not None),
             *(f"{output.id}.health" for output in self.site.outputs),
         )
 

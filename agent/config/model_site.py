@@ -67,6 +67,12 @@ class TlsModel(Model):
     cert_file: Text | None = Field(default=None, description="Client certificate, with key_file.")
     key_file: Text | None = None
     alpn: tuple[Text, ...] = ()
+    warn_days: int = Field(
+        default=21,
+        ge=0,
+        le=365,
+        description="A certificate of the link that ends sooner is a fault; 0: never.",
+    )
 
 
 CommandWord = Literal[

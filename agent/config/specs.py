@@ -442,4 +442,5 @@ def _tls(tls: TlsModel, folder: Path) -> TlsSpec:
         cert_file=None if tls.cert_file is None else folder / tls.cert_file,
         key_file=None if tls.key_file is None else folder / tls.key_file,
         alpn=tls.alpn,
+        warn_days=tls.warn_days,
     )

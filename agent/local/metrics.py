@@ -283,8 +283,15 @@ def _uplinks(view: AgentView) -> Iterable[Metric]:
         "When the broker last took a message; absent before the first time.",
         "uplink",
     )
+    certificate = _gauges(
+        "mqtt_certificate_end_timestamp_seconds",
+        "When the first certificate of an uplink ends: the broker's, the box's or their authority's.",
+        "uplink",
+    )
     for uplink in view.uplinks:
         place = (uplink.id,)
+        if uplink.certificate_ends_wall_ms is not None:
+            certificate.add_metric(place, uplink.certificate_ends_wall_ms / 1000)
         info.add_metric((uplink.id, uplink.broker), 1.0)
         connected.add_metric(place, float(uplink.is_connected))
         connects.add_metric(place, uplink.connects)
@@ -292,7 +299,7 @@ def _uplinks(view: AgentView) -> Iterable[Metric]:
         failures.add_metric(place, uplink.publish_failures)
         if uplink.last_puback_wall_ms is not None:
             puback.add_metric(place, uplink.last_puback_wall_ms / 1000)
-    yield from (info, connected, connects, publishes, failures, puback)
+    yield from (info, connected, connects, publishes, failures, puback, certificate)
 
 
 def _outbox(view: AgentView) -> Iterable[Metric]:

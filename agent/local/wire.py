@@ -203,6 +203,8 @@ def _uplink(uplink: UplinkStats) -> Json:
         "publishes": uplink.publishes,
         "publish_failures": uplink.publish_failures,
         "last_puback": uplink.last_puback_wall_ms,
+        "hears_commands": uplink.hears_commands,
+        "certificate_ends": uplink.certificate_ends_wall_ms,
     }
 
 

@@ -11,11 +11,13 @@ import asyncio
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.uplink.certificates import peer_end_ms
 from agent.uplink.errors import Unreachable
 from agent.uplink.spec import TlsSpec
-from agent.uplink.tls import make_context
+from agent.uplink.tls import make_context, own_ends_ms
 
 MOST_HANGING = 12
 """Attempts that may hang at once; more would only pile up behind the same dead resolver. With one
@@ -41,6 +43,8 @@ class Dialler:
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
+        self.certificates: dict[str, int] = {}
+        """When the certificates met last end (Unix ms), by whose they are."""
 
     async def dial(self, target: Target, *, timeout_s: float) -> socket.socket:
         """Return a connected socket, with TLS made when the target asks for it.
@@ -53,7 +57,7 @@ class Dialler:
             raise Unreachable(f"{target.host}: {MOST_HANGING} attempts before still hang")
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[socket.socket] = loop.create_future()
-        attempt = _Attempt(target, loop, opened)
+        attempt = _Attempt(target, loop, opened, self.certificates.update)
         thread = threading.Thread(target=attempt.run, name=f"dial {target.host}", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -81,14 +85,16 @@ class _Attempt:
         target: Target,
         loop: asyncio.AbstractEventLoop,
         opened: asyncio.Future[socket.socket],
+        tell_ends: Callable[[dict[str, int]], None],
     ) -> None:
+        self._tell_ends = tell_ends
         self._target = target
         self._loop = loop
         self._opened = opened
 
     def run(self) -> None:
         try:
-            sock = _open(self._target)
+            sock = _open(self._target, self._note_ends)
         except (OSError, ValueError) as fault:  # ValueError: a name that cannot be one (idna)
             error = fault if isinstance(fault, OSError) else OSError(str(fault))
             # The loop may be closed by now: then nobody wants to know.
@@ -99,6 +105,10 @@ class _Attempt:
             self._loop.call_soon_threadsafe(self._hand_over, sock)
         except RuntimeError:
             sock.close()
+
+    def _note_ends(self, ends: dict[str, int]) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._tell_ends, ends)
 
     def _hand_over(self, sock: socket.socket) -> None:
         if self._opened.done():
@@ -111,16 +121,21 @@ class _Attempt:
             self._opened.set_exception(fault)
 
 
-def _open(target: Target) -> socket.socket:
+def _open(target: Target, note_ends: Callable[[dict[str, int]], None]) -> socket.socket:
     # The context first: a bad certificate file shall be told even while the broker is away.
     context = None if target.tls is None else make_context(target.tls)
+    if target.tls is not None:
+        note_ends(own_ends_ms(target.tls))
     sock = socket.create_connection((target.host, target.port), timeout=target.timeout_s)
     try:
         # Small messages leave at once instead of waiting for the acknowledgement of the one before.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(target.unacked_s * 1000))
         if context is not None:
-            sock = context.wrap_socket(sock, server_hostname=target.host)
+            tls_sock = context.wrap_socket(sock, server_hostname=target.host)
+            sock = tls_sock
+            if (peer := tls_sock.getpeercert()) and isinstance(end := peer.get("notAfter"), str):
+                note_ends({"broker": peer_end_ms(end)})
     except BaseException:
         sock.close()
         raise

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from agent import VERSION
@@ -30,12 +31,13 @@ from agent.uplink.stats import UplinkStats
 from agent.uplink.tidying import Tidying
 from agent.uplink.topics import Topics
 from drivers.backoff import Backoff
-from drivers.clock import Clock, Stamp
+from drivers.clock import Clock, ClockState, Stamp
 from drivers.tasks import TaskGroup, until_cancelled
 
 NEAR_CAP_S = 1.2
 """Longest pause in the first minute of an outage: a live state within 2 s of the broker's return."""
 NEAR_S = 60.0
+DAY_MS = 86_400_000
 DRAIN_LOOK_S = 0.01
 """How often a closing uplink looks whether all is sent."""
 
@@ -80,12 +82,14 @@ class Uplink:
         boot: str,
         config_hash: str,
         on_link: Callable[[bool, str], None],
+        on_certificate: Callable[[bool, str], None] | None = None,
         note: Note | None = None,
         sink: Sink | None = None,
         timing: Timing | None = None,
     ) -> None:
         """`on_link` hears each change of (is the link good, why not); None of its errors are caught.
 
+        `on_certificate` hears on each connection and heartbeat whether all certificates last.
         In `note` stands what was left at the broker; None: nothing is cleared there.
 
         Raises:
@@ -98,6 +102,7 @@ class Uplink:
         self._clock = clock
         self._boot = boot
         self._on_link = on_link
+        self._on_certificate = on_certificate
         self._sink: Sink = sink or NativeSink(
             Topics(spec.root, site.site, site.box),
             site=site,
@@ -153,6 +158,7 @@ class Uplink:
                         self._is_deaf = True
                         _log.error("%s hears no commands any more: %s", self._spec.id, fault)
                     self._tell(False, str(fault))
+                    self._look_at_certificates()
                     is_proven = loop.time() - started_s >= self._timing.proven_s
                     if was_up and (is_proven or self._tally.publishes > acked + 2):
                         pauses.reset()
@@ -188,6 +194,7 @@ class Uplink:
             publishes=self._tally.publishes,
             publish_failures=self._tally.failures,
             last_puback_wall_ms=self._tally.last_puback_wall_ms,
+            certificate_ends_wall_ms=min(self._dialler.certificates.values(), default=None),
             hears_commands=self._is_connected and self._is_hearing,
         )
 
@@ -301,6 +308,7 @@ class Uplink:
             await self._tidying.tidy(partial(self._say, sender))
         self._cursor.rewind()
         self._is_connected = True
+        self._look_at_certificates()
         self._retell()
         return born_in_s
 
@@ -321,6 +329,7 @@ class Uplink:
             await asyncio.sleep(self._timing.heartbeat_s)
             now = self._clock.stamp()
             await self._say(sender, self._sink.status(now, StatusReason.HEARTBEAT))
+            self._look_at_certificates()
             if self._desk is not None:
                 self._desk.tell_untold()
             if not self._is_described:
@@ -354,6 +363,22 @@ class Uplink:
                 await self._closing.wait()
         except TimeoutError:
             return
+
+    def _look_at_certificates(self) -> None:
+        if self._on_certificate is None or self._spec.tls is None:
+            return
+        now = self._clock.stamp()
+        left_days = {
+            whose: (end_ms - now.wall_ms) / DAY_MS
+            for whose, end_ms in self._dialler.certificates.items()
+        }
+        whose = min(left_days, key=left_days.__getitem__, default="")
+        is_known = now.clock is ClockState.SYNCED and whose != ""
+        if is_known and left_days[whose] < self._spec.tls.warn_days:
+            end = datetime.fromtimestamp(self._dialler.certificates[whose] / 1000, UTC)
+            self._on_certificate(False, f"the certificate of the {whose} ends {end:%Y-%m-%d}")
+        else:
+            self._on_certificate(True, "")
 
     # -- telling -----------------------------------------------------------------------------
 

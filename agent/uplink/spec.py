@@ -23,6 +23,8 @@ class TlsSpec:
     cert_file: Path | None = None
     key_file: Path | None = None
     alpn: tuple[str, ...] = ()
+    warn_days: int = 21
+    """A certificate that ends sooner is a fault; 0: never."""
 
 
 DEFAULT_ALLOW = ("ack", "silence", "snapshot")

@@ -21,3 +21,5 @@ class UplinkStats:
     last_puback_wall_ms: int | None
     hears_commands: bool = False
     """Subscribed to commands, and the broker agreed."""
+    certificate_ends_wall_ms: int | None = None
+    """When the first certificate of the link ends: the broker's, the box's own or their authority's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 
+from agent.uplink.certificates import first_end_ms
 from agent.uplink.spec import TlsSpec
 
 
@@ -26,3 +27,19 @@ def make_context(spec: TlsSpec) -> ssl.SSLContext:
     if spec.alpn:
         context.set_alpn_protocols(list(spec.alpn))
     return context
+
+
+def own_ends_ms(spec: TlsSpec) -> dict[str, int]:
+    """Return when the box's own certificate and its authorities' end (Unix ms).
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: it holds something else.
+    """
+    ends = {}
+    for whose, path in (("box", spec.cert_file), ("authority", spec.ca_file)):
+        if path is not None:
+            end_ms = first_end_ms(path.read_text("ascii", errors="replace"))
+            if end_ms is not None:
+                ends[whose] = end_ms
+    return ends

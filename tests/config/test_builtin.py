@@ -53,6 +53,7 @@ def test_every_point_that_says_nothing_is_a_fault_or_lies_under_one(
         for point in points_of(rule.condition)
     }
     spoken_for = {f"box.{part}" for part in ("pipeline", "clock", "config", "outbox", "page")}
+    spoken_for |= {f"box.certificate-{each.id}" for each in site.uplinks if each.tls}
     silent = {each.id for each in site.spec.points} - told - hidden
     assert silent <= spoken_for, "the agent's own parts: roll call and start speak for these"
 

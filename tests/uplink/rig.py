@@ -124,6 +124,7 @@ async def running(
     max_payload_bytes: int = 128 * 1024,
     desk: CommandDesk | None = None,
     note: Note | None = None,
+    certificates: list[tuple[bool, str]] | None = None,
     site: SiteSpec = SITE,
 ) -> AsyncIterator[Rig]:
     """Run an uplink against a port; at the end it is cancelled unless it was closed."""
@@ -149,6 +150,9 @@ async def running(
         on_link=lambda is_good, why: links.append((is_good, why)),
         timing=timing,
         note=note,
+        on_certificate=None
+        if certificates is None
+        else lambda is_good, why: certificates.append((is_good, why)),
         sink=JudgingSink(
             NativeSink(
                 Topics("plantroom/v1", SITE.site, SITE.box),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from agent.core.effects import EventKind
@@ -121,25 +122,41 @@ class Plant:
 @asynccontextmanager
 async def agent(directory: Path, port: int) -> AsyncIterator[tuple[Outbox, Callable[[], bool]]]:
     """Run outbox and uplink; at the end both are gone without a word, as after kill -9."""
-    outbox = make(directory, boot=BOOT, commit_interval_s=0.0, batch_readings=8)
-    links: list[bool] = []
-    uplink = Uplink(
-        UplinkSpec(id="cloud", host="127.0.0.1", port=port),
-        site=SITE,
-        cursor=outbox.cursor("cloud"),
-        board=StateBoard(),
-        clock=SystemClock(),
-        boot=BOOT,
-        config_hash="c0ffee",
-        on_link=lambda is_good, _: links.append(is_good),
-        timing=QUICK,
+    async with agents(directory, {"cloud": port}) as (outbox, is_up):
+        yield outbox, lambda: is_up("cloud")
+
+
+def note_link(links: dict[str, bool], name: str, is_good: bool, _: str) -> None:
+    links[name] = is_good
+
+
+@asynccontextmanager
+async def agents(
+    directory: Path, ports: dict[str, int]
+) -> AsyncIterator[tuple[Outbox, Callable[[str], bool]]]:
+    """The same with an uplink to each port."""
+    outbox = make(
+        directory, boot=BOOT, commit_interval_s=0.0, batch_readings=8, uplinks=tuple(ports)
     )
+    links: dict[str, bool] = {}
+    uplinks = [
+        Uplink(
+            UplinkSpec(id=name, host="127.0.0.1", port=port),
+            site=SITE,
+            cursor=outbox.cursor(name),
+            board=StateBoard(),
+            clock=SystemClock(),
+            boot=BOOT,
+            config_hash="c0ffee",
+            on_link=partial(note_link, links, name),
+            timing=QUICK,
+        )
+        for name, port in ports.items()
+    ]
     async with asyncio.TaskGroup() as tasks:
-        running = [
-            tasks.create_task(outbox.run(), name="outbox"),
-            tasks.create_task(uplink.run(), name="uplink"),
-        ]
-        yield outbox, lambda: bool(links) and links[-1]
+        running = [tasks.create_task(outbox.run(), name="outbox")]
+        running += [tasks.create_task(each.run(), name="uplink") for each in uplinks]
+        yield outbox, lambda name: links.get(name, False)
         for each in running:
             each.cancel()
 
@@ -229,3 +246,28 @@ async def _until_on_disk(outbox: Outbox) -> None:
     while outbox.stats().commits != before:
         before = outbox.stats().commits
         await asyncio.sleep(1.2)  # the open batch is sealed by age
+
+
+async def test_two_uplinks_have_a_pace_of_their_own(
+    need: Callable[[str], str], tmp_path: Path
+) -> None:
+    need("mosquitto")
+    plant = Plant()
+    async with line() as (_, near, near_wire), line() as (far_broker, far, far_wire):
+        await far_broker.stop()
+        ports = {"near": near.port, "far": far.port}
+        async with agents(tmp_path, ports) as (outbox, is_up):
+            await until(lambda: is_up("near"))
+            await plant.flow(outbox, 40)
+            await until(lambda: near_wire.events == plant.events)
+            await until(lambda: outbox.stats().unsent_by_uplink["near"] == 0, 10)
+            assert outbox.stats().unsent_by_uplink["far"] > 0
+            assert not far_wire.events
+            await far_broker.start()
+            await until(lambda: is_up("far"), 10)
+            await until(lambda: outbox.stats().unsent_by_uplink["far"] == 0, 10)
+        for wire in (near_wire, far_wire):
+            assert wire.events == plant.events
+            assert wire.values == plant.values
+            assert wire.ledger.is_complete, wire.ledger.proofs()
+        assert near_wire.doubles == 0
