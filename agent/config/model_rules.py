@@ -115,6 +115,19 @@ class RuleModel(Model):
         default=None, description="Left out: the zone of the first point it watches."
     )
     label: LabelModel = LabelModel()
+    group: Id | None = Field(
+        default=None, description="Rules of one group tell which of them came first."
+    )
+    realarm_s: Seconds = Field(
+        default=0.0,
+        description="An acknowledged alarm that still stands has to be acknowledged anew after this long; "
+        "0: never.",
+    )
+    call_point: bool | None = Field(
+        default=None,
+        description="A person pressed it: delays of linkages in its zone or group no longer count. Left "
+        "out: yes if it watches points of the kind call-point only.",
+    )
 
 
 class LinkageModel(Model):

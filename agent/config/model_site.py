@@ -186,6 +186,9 @@ class SiteModel(Model):
     rules: tuple[RuleModel, ...] = ()
     linkage: tuple[LinkageModel, ...] = ()
     faults: FaultsModel = FaultsModel()
+    inhibit_max_h: float = Field(
+        default=168.0, gt=0, le=8760, description="No inhibit is longer, in hours."
+    )
     uplinks: tuple[UplinkModel, ...] = ()
     outbox: OutboxModel = OutboxModel()
     local: LocalModel = LocalModel()

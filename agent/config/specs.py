@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from agent.config.model_rules import (
     BelowModel,
     ConditionModel,
     ContactModel,
+    RuleModel,
 )
 from agent.config.model_site import TlsModel, UplinkModel
 from agent.config.model_wires import (
@@ -28,6 +29,7 @@ from agent.config.model_wires import (
     SerialBusModel,
     TcpBusModel,
 )
+from agent.core.conditions import points_of
 from agent.core.spec import (
     AlarmClass,
     AllOf,
@@ -86,7 +88,7 @@ def site_spec(catalogue: Catalogue) -> SiteSpec:
         site=site.site,
         box=site.box,
         points=(*measured, *builtin_points(catalogue)),
-        rules=(*_rules(catalogue), *builtin_rules(catalogue, measured)),
+        rules=(*_rules(catalogue, measured), *builtin_rules(catalogue, measured)),
         outputs=tuple(
             OutputSpec(
                 id=output.id,
@@ -109,6 +111,7 @@ def site_spec(catalogue: Catalogue) -> SiteSpec:
             for link in site.linkage
         ),
         derived=tuple(_derived(catalogue)),
+        inhibit_max_s=site.inhibit_max_h * 3600,
         labels={each.id: each.label.spec() for each in labelled},
     )
 
@@ -197,7 +200,8 @@ def _derived(catalogue: Catalogue) -> Iterator[DerivedSpec]:
         )
 
 
-def _rules(catalogue: Catalogue) -> Iterator[RuleSpec]:
+def _rules(catalogue: Catalogue, points: Iterable[PointSpec]) -> Iterator[RuleSpec]:
+    kinds = {point.id: point.kind for point in points}
     for rule in catalogue.site.rules:
         needs_ack = rule.alarm_class is not AlarmClass.TECHNICAL
         yield RuleSpec(
@@ -210,7 +214,17 @@ def _rules(catalogue: Catalogue) -> Iterator[RuleSpec]:
             needs_ack=needs_ack if rule.ack is None else rule.ack == "required",
             zone=rule_zone(rule, catalogue),
             label=rule.label.spec(),
+            group=rule.group or "",
+            realarm_s=rule.realarm_s,
+            is_call_point=_is_call_point(rule, kinds),
         )
+
+
+def _is_call_point(rule: RuleModel, kinds: Mapping[str, PointKind]) -> bool:
+    if rule.call_point is not None:
+        return rule.call_point
+    watched = points_of(_condition(rule.when))
+    return all(kinds.get(point) is PointKind.CALL_POINT for point in watched)
 
 
 def _condition(model: ConditionModel) -> Condition:

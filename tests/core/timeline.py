@@ -96,6 +96,9 @@ def site_from(written: dict[str, Any]) -> SiteSpec:
                 needs_ack=rule.get("needs_ack", True),
                 suppressed_by=tuple(rule.get("suppressed_by", ())),
                 zone=rule.get("zone", ""),
+                group=rule.get("group", ""),
+                realarm_s=rule.get("realarm_s", 0.0),
+                is_call_point=rule.get("call_point", False),
             )
             for rule in written["rules"]
         ),
@@ -188,7 +191,9 @@ class World:
         """Start anew from the snapshot of now; nothing has been read yet, outputs are undefined."""
         snapshot = self.engine.snapshot(None)
         self.outputs.clear()
-        self.engine = Engine(self.site, snapshot.memories)
+        self.engine = Engine(
+            self.site, snapshot.memories, orders=snapshot.orders, delays=snapshot.delays
+        )
         self.do(self.engine.start(self.clock.stamp()))
 
     def alarms(self) -> dict[str, str]:
@@ -217,10 +222,16 @@ def play(written: dict[str, Any]) -> World:
         where = f"at {step['at']} s"
         assert world.alarms() == alarms, where
         assert world.active_outputs() == active, where
+        for word, flag in (("tests", "is_test"), ("inhibited", "is_inhibited")):
+            named = [each.rule for each in world.engine.alarms() if getattr(each, flag)]
+            assert sorted(step.get(word, named)) == sorted(named), where
         assert all(world.shown[each.rule] is each.state for each in world.engine.alarms()), (
             f"{where}: an alarm is shown otherwise than it is"
         )
     return world
+
+
+_ARGUMENTS = ("code", "reason", "duration_s", "is_on", "scope", "with_linkage", "mode")
 
 
 def _take(world: World, step: dict[str, Any]) -> None:
@@ -236,6 +247,8 @@ def _take(world: World, step: dict[str, Any]) -> None:
         world.restart()
     if "command" in step:
         name, _, target = step["command"].partition(" ")
-        said = {key: step[key] for key in ("code", "reason") if key in step}
+        said = {key: step[key] for key in _ARGUMENTS if key in step}
+        if "scope" in said:
+            said["scope"] = tuple(said["scope"])
         outcome = world.command(name, target, **said)
         assert outcome.code == step.get("answer", "done"), f"at {step['at']} s: {outcome.message}"
