@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from agent.config.catalogue import Catalogue, Findings
+from agent.config.check_conditions import check_condition, leaves
 from agent.config.faults import KeyPath, did_you_mean
-from agent.config.model_rules import (
-    AboveModel,
-    AllModel,
-    AnyModel,
-    BelowModel,
-    ConditionModel,
-    ContactModel,
-    LinkageModel,
-    RuleModel,
-    StaleModel,
-)
+from agent.config.model_conditions import AllModel, AtLeastModel, ConditionModel
+from agent.config.model_rules import LinkageModel, RuleModel
 from agent.config.model_wires import OutputModel
 from agent.core.spec import AlarmClass, OutputKind, PointKind
 from drivers.modbus.spec import Area
@@ -31,8 +23,6 @@ _MUST_BE_WATCHED = frozenset(
     {PointKind.SMOKE, PointKind.HEAT, PointKind.CALL_POINT, PointKind.GAS, PointKind.LEAK}
 )
 
-Leaf = AboveModel | BelowModel | ContactModel | StaleModel
-
 
 def check_rules(catalogue: Catalogue, findings: Findings) -> None:
     """Note every fault of rules and linkage."""
@@ -43,18 +33,6 @@ def check_rules(catalogue: Catalogue, findings: Findings) -> None:
     _check_opt_outs(catalogue, findings)
     _check_unwatched(catalogue, findings)
     _check_unused(catalogue, findings)
-
-
-def leaves(condition: ConditionModel, path: KeyPath = ()) -> Iterator[tuple[Leaf, KeyPath]]:
-    """Yield each single comparison of a condition with its path below `path`."""
-    if isinstance(condition, AllModel):
-        for index, part in enumerate(condition.all):
-            yield from leaves(part, (*path, "all", index))
-    elif isinstance(condition, AnyModel):
-        for index, part in enumerate(condition.any):
-            yield from leaves(part, (*path, "any", index))
-    else:
-        yield condition, path
 
 
 def matches(link: LinkageModel, rule: RuleModel, zone: str) -> bool:
@@ -89,45 +67,9 @@ def _check_rule(rule: RuleModel, path: KeyPath, catalogue: Catalogue, findings: 
         findings.fault(
             (*path, "ack"), "a latched alarm is ended by a person, who acknowledges it first"
         )
-    points = catalogue.points
-    for leaf, below in leaves(rule.when, (*path, "when")):
-        _check_leaf(leaf, below, rule, points, catalogue, findings)
+    check_condition(rule, (*path, "when"), catalogue, findings)
     for output in catalogue.site.outputs:
         _check_loop(rule, path, output, catalogue, findings)
-
-
-def _check_leaf(
-    leaf: Leaf,
-    path: KeyPath,
-    rule: RuleModel,
-    points: set[str],
-    catalogue: Catalogue,
-    findings: Findings,
-) -> None:
-    point = leaf.point
-    if point not in points:
-        if point == rule.id:
-            findings.fault((*path, "point"), "a rule cannot watch itself; name a point")
-        elif any(point == each.id for each in catalogue.site.rules):
-            findings.fault((*path, "point"), f"'{point}' is a rule; a rule watches points")
-        elif not catalogue.is_opaque(point):
-            findings.fault((*path, "point"), f"no point '{point}'{did_you_mean(point, points)}")
-        return
-    is_contact = catalogue.is_contact(point)
-    if isinstance(leaf, (AboveModel, BelowModel)) and not catalogue.is_number(point):
-        key = "above" if isinstance(leaf, AboveModel) else "below"
-        kind = "a contact; use `is: active`" if is_contact else "a word; it cannot be compared"
-        findings.fault((*path, key), f"'{point}' is {kind}", at_key=True)
-    elif isinstance(leaf, ContactModel) and not is_contact:
-        findings.fault(
-            (*path, "is"), f"'{point}' is not a contact; use `above:` or `below:`", at_key=True
-        )
-    if (
-        point in catalogue.inputs
-        and catalogue.inputs[point].kind is PointKind.CALL_POINT
-        and rule.on_delay_s > 0
-    ):
-        findings.warn((*path, "point"), "a call point is pressed by a person: no on_delay_s is due")
 
 
 def _check_loop(
@@ -250,7 +192,11 @@ def _check_two_signals(
     """GB 50116 4.1.6: what cuts or starts equipment follows two independent signals."""
     if rule.alarm_class not in LATCHED:
         return
-    parts = rule.when.all if isinstance(rule.when, AllModel) else (rule.when,)
+    parts: tuple[ConditionModel, ...] = (rule.when,)
+    if isinstance(rule.when, AllModel):
+        parts = rule.when.all
+    elif isinstance(rule.when, AtLeastModel) and rule.when.at_least > 1:
+        parts = rule.when.of
     points = {leaf.point for part in parts for leaf, _ in leaves(part)}
     if len(parts) < 2 or len(points) < 2:
         findings.warn(

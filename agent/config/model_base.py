@@ -11,6 +11,7 @@ from agent.core import spec as core
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
 WORD_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._@-]*$"
+TIME_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
 PIN_FIRST, PIN_LAST = 2, 27
 """BCM numbers of the 40-pin header that are free to use (drivers.gpio.spec)."""
 
@@ -19,6 +20,7 @@ PATTERN_WORDS = {
     "(it becomes part of an MQTT topic)",
     WORD_PATTERN: "lowercase letters, digits and dash, first a letter or digit "
     "(it becomes a word of an MQTT topic)",
+    TIME_PATTERN: 'a time of day like "06:30", in quotes',
     NAME_PATTERN: "a plain name: letters, digits, dot, dash, underscore, at sign; no slash",
 }
 """What a pattern asks for, in words."""

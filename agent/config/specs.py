@@ -8,19 +8,13 @@ from pathlib import Path
 
 from agent.config.builtin import NEVER_S, PROOF_S, builtin_points, builtin_rules
 from agent.config.catalogue import Catalogue, Measured
+from agent.config.check_conditions import leaves
 from agent.config.check_outputs import is_energised_when_active, on_off_of, pulse_coil_of
-from agent.config.check_rules import LATCHED, leaves, rule_zone
+from agent.config.check_rules import LATCHED, rule_zone
 from agent.config.check_wires import poll_period_s
+from agent.config.conditions import condition_spec
 from agent.config.model_base import TelemetryModel
-from agent.config.model_rules import (
-    AboveModel,
-    AllModel,
-    AnyModel,
-    BelowModel,
-    ConditionModel,
-    ContactModel,
-    RuleModel,
-)
+from agent.config.model_rules import RuleModel
 from agent.config.model_site import TlsModel, UplinkModel
 from agent.config.model_wires import (
     DeviceModel,
@@ -29,13 +23,8 @@ from agent.config.model_wires import (
     SerialBusModel,
     TcpBusModel,
 )
-from agent.core.conditions import points_of
 from agent.core.spec import (
     AlarmClass,
-    AllOf,
-    AnyOf,
-    Condition,
-    Contact,
     DerivedSpec,
     Linkage,
     OutputKind,
@@ -43,10 +32,7 @@ from agent.core.spec import (
     PointKind,
     PointSpec,
     RuleSpec,
-    Side,
     SiteSpec,
-    Threshold,
-    Unheard,
 )
 from agent.outputs import StopState
 from agent.uplink.spec import CommandsSpec, Protocol, TlsSpec, UplinkSpec
@@ -202,12 +188,13 @@ def _derived(catalogue: Catalogue) -> Iterator[DerivedSpec]:
 
 def _rules(catalogue: Catalogue, points: Iterable[PointSpec]) -> Iterator[RuleSpec]:
     kinds = {point.id: point.kind for point in points}
-    for rule in catalogue.site.rules:
+    site = catalogue.site
+    for rule in site.rules:
         needs_ack = rule.alarm_class is not AlarmClass.TECHNICAL
         yield RuleSpec(
             id=rule.id,
             alarm_class=rule.alarm_class,
-            condition=_condition(rule.when),
+            condition=condition_spec(rule.when, site.timezone),
             on_delay_s=rule.on_delay_s,
             off_delay_s=rule.off_delay_s,
             is_latched=rule.alarm_class in LATCHED or bool(rule.latch),
@@ -223,27 +210,8 @@ def _rules(catalogue: Catalogue, points: Iterable[PointSpec]) -> Iterator[RuleSp
 def _is_call_point(rule: RuleModel, kinds: Mapping[str, PointKind]) -> bool:
     if rule.call_point is not None:
         return rule.call_point
-    watched = points_of(_condition(rule.when))
-    return all(kinds.get(point) is PointKind.CALL_POINT for point in watched)
-
-
-def _condition(model: ConditionModel) -> Condition:
-    match model:
-        case AllModel():
-            return AllOf(parts=tuple(_condition(part) for part in model.all))
-        case AnyModel():
-            return AnyOf(parts=tuple(_condition(part) for part in model.any))
-        case AboveModel():
-            return Threshold(
-                point=model.point, side=Side.ABOVE, limit=model.above, deadband=model.deadband
-            )
-        case BelowModel():
-            return Threshold(
-                point=model.point, side=Side.BELOW, limit=model.below, deadband=model.deadband
-            )
-        case ContactModel():
-            return Contact(point=model.point, is_active=model.is_ == "active")
-    return Unheard(point=model.point)
+    watched = {leaf.point for leaf, _ in leaves(rule.when)}
+    return bool(watched) and all(kinds.get(each) is PointKind.CALL_POINT for each in watched)
 
 
 # -- buses -----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from agent.config.faults import ConfigFault, KeyPath, did_you_mean
 from agent.config.model_base import PATTERN_WORDS
-from agent.config.model_rules import CONDITION_WORDS
+from agent.config.model_conditions import CONDITION_WORDS
 from agent.config.model_site import SiteModel
 from agent.config.positions import Document
 

@@ -108,6 +108,7 @@ class LeakWatch:
         """Take the newest reading, if it is new, and return what holds; see Watch."""
         if self._quiet.look(latest, at, at_s) is not True:
             self._kept.clear()
+            self._taken = latest.get(self._spec.point)  # read before the pump was known to stand
             self._truth = None
             return None
         reading = latest.get(self._spec.point)

@@ -279,7 +279,7 @@ inputs:
 rules:
   - {id: r, class: fire, when: {point: smoke}}
 """, (
-        '9:32: rules[0].when: a condition is one of {point: .., above: ..}, {point: .., below: ..}, {point: .., is: active}, {point: .., stale: true}, {all: [..]}, {any: [..]}',
+        '9:32: rules[0].when: a condition is one of {point: .., above: ..}, {point: .., below: ..}, {point: .., is: active}, {point: .., stale: true}, {all: [..]}, {any: [..]}, or one of outside, rises, falls, flat_s, leaks, starts_above, starts_above_usual, schedule, at_least, verify (docs/conditions.md)',
     )),
     Case('two conditions', """\
 buses:
@@ -506,7 +506,7 @@ local: {port: -1}
         '10:29: devices[1].unit: must be 1 to 247 (0 is broadcast, 248 to 255 are reserved)',
         "10:86: devices[1].quantities[0].type: must be 'bool', 'u16', 's16', 'u32', 's32', 'u64', 's64', 'f32', 'f64', 'bits', 'bcd16', 'bcd32' or 'string'; did you mean 'u16'?",
         '12:26: inputs[0].pin: must be 2 to 27 (BCM number, not header pin)',
-        '14:63: rules[0].when.all[1]: a condition is one of {point: .., above: ..}, {point: .., below: ..}, {point: .., is: active}, {point: .., stale: true}, {all: [..]}, {any: [..]}',
+        '14:63: rules[0].when.all[1]: a condition is one of {point: .., above: ..}, {point: .., below: ..}, {point: .., is: active}, {point: .., stale: true}, {all: [..]}, {any: [..]}, or one of outside, rises, falls, flat_s, leaks, starts_above, starts_above_usual, schedule, at_least, verify (docs/conditions.md)',
         "16:41: rules[2].when.point: no point 'f.t'; did you mean 'd.t'?",
         '17:15: local.port: must be 0 or more',
     )),

@@ -6,12 +6,16 @@ otherwise; `silent` stops it, `bad` makes its readings bad. Ticks come when the 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
+from agent.config.conditions import condition_spec
+from agent.config.model_conditions import ConditionModel
 from agent.core.effects import (
     AlarmState,
     Command,
@@ -36,9 +40,7 @@ from agent.core.spec import (
     PointKind,
     PointSpec,
     RuleSpec,
-    Side,
     SiteSpec,
-    Threshold,
     Unheard,
 )
 from drivers.clock import ManualClock
@@ -54,7 +56,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def condition_from(written: dict[str, Any]) -> Condition:
-    """`{contact: p}`, `{contact_open: p}`, `{above: 57, point: p, deadband: 3}`, `{all: [...]}` ..."""
+    """`{contact: p}`, `{contact_open: p}`, `{unheard: p}`, or any condition of a site file."""
     match written:
         case {"contact": str(point)}:
             return Contact(point=point)
@@ -66,13 +68,8 @@ def condition_from(written: dict[str, Any]) -> Condition:
             return AllOf(parts=tuple(condition_from(part) for part in parts))
         case {"any": list(parts)}:
             return AnyOf(parts=tuple(condition_from(part) for part in parts))
-    side = Side.ABOVE if "above" in written else Side.BELOW
-    return Threshold(
-        point=written["point"],
-        side=side,
-        limit=written[side.value],
-        deadband=written.get("deadband", 0.0),
-    )
+    model = TypeAdapter(ConditionModel).validate_json(json.dumps(written), by_alias=True)
+    return condition_spec(model, "Asia/Shanghai")
 
 
 def site_from(written: dict[str, Any]) -> SiteSpec:

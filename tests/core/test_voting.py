@@ -1,0 +1,140 @@
+"""Several signals before it counts: votes with voters in fault, and alarm verification."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from agent.core.conditions import is_timed, points_of, streamed_points, watch
+from agent.core.spec import AtLeast, Contact, Scheduled, Side, Threshold, Verified
+from agent.core.watching import Truth
+from tests.core.test_trends import Room
+
+VOTERS = ("a", "b", "c")
+TWO_OF_THREE = AtLeast(count=2, parts=tuple(Contact(point=name) for name in VOTERS), timeout_s=60.0)
+
+
+def table(count: int, seen: tuple[Truth, ...]) -> Truth:
+    """The table of agent/core/voting.py, without the timeout."""
+    yes, no = seen.count(True), seen.count(False)
+    known = yes + no
+    if known and yes >= min(count, known):
+        return True
+    if not known or len(seen) - no >= count:
+        return None
+    return False
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("seen", list(product((True, False, None), repeat=3)))
+def test_every_vote_of_three(count: int, seen: tuple[Truth, ...]) -> None:
+    room = Room(watch(AtLeast(count=count, parts=TWO_OF_THREE.parts)))
+    for name, value in zip(VOTERS, seen, strict=True):
+        told = room.read(name, value, 0)
+    assert told is table(count, seen)
+    assert room.watch.due_s() == float("inf")
+
+
+def test_one_voter_alone_becomes_the_full_alarm_when_it_stands_long_enough() -> None:
+    room = Room(watch(TWO_OF_THREE))
+    for name in VOTERS:
+        room.read(name, False, 0)
+    assert room.read("a", True, 10) is False
+    assert room.watch.due_s() == 1070.0
+    assert room.look(69.9) is False
+    assert room.look(70) is True
+    assert room.watch.due_s() == float("inf")
+    assert room.read("a", False, 80) is False
+    assert room.read("b", True, 90) is False
+    assert room.watch.due_s() == 1150.0
+
+
+def test_a_single_voter_that_fails_does_not_begin_its_wait_anew() -> None:
+    room = Room(watch(TWO_OF_THREE))
+    for name in VOTERS:
+        room.read(name, False, 0)
+    room.read("a", True, 10)
+    assert room.read("a", None, 30) is False
+    assert room.look(70) is False
+    assert room.read("a", True, 75) is True
+
+
+def test_a_voter_in_its_deadband_after_a_restart_still_counts() -> None:
+    hot = Threshold(point="t", side=Side.ABOVE, limit=57.0, deadband=3.0)
+    room = Room(watch(AtLeast(count=2, parts=(hot, Contact(point="a")))))
+    room.watch.hold()
+    room.read("t", 55.0, 0)
+    assert room.read("a", True, 0) is True
+
+
+def test_what_a_vote_looks_at_and_whether_time_matters() -> None:
+    assert points_of(TWO_OF_THREE) == VOTERS
+    assert is_timed(TWO_OF_THREE)
+    assert not is_timed(AtLeast(count=2, parts=TWO_OF_THREE.parts))
+    assert streamed_points(TWO_OF_THREE) == frozenset()
+
+
+VERIFIED = Verified(part=Contact(point="smoke"), window_s=60.0, blank_s=5.0)
+
+
+def test_a_signal_that_stands_after_the_blanking_time_is_confirmed() -> None:
+    room = Room(watch(VERIFIED))
+    assert room.read("smoke", True, 0) is False
+    assert room.watch.due_s() == 1005.0
+    assert room.look(4.9) is False
+    assert room.look(5) is True
+    assert room.watch.due_s() == float("inf")
+    assert room.read("smoke", False, 6) is False
+    assert room.read("smoke", True, 7) is False  # a first signal again
+
+
+def test_a_second_signal_within_the_window_confirms_and_one_after_it_is_a_first_one() -> None:
+    room = Room(watch(VERIFIED))
+    room.read("smoke", True, 0)
+    assert room.read("smoke", False, 2) is False
+    assert room.watch.due_s() == float("inf")
+    assert room.read("smoke", True, 60) is True
+    room = Room(watch(VERIFIED))
+    room.read("smoke", True, 0)
+    room.read("smoke", False, 2)
+    assert room.read("smoke", True, 60.1) is False
+    assert room.look(65.1) is True
+
+
+def test_a_signal_again_within_the_blanking_time_does_not_count() -> None:
+    room = Room(watch(VERIFIED))
+    room.read("smoke", True, 0)
+    room.read("smoke", False, 1)
+    assert room.read("smoke", True, 2) is False
+    assert room.look(5) is True
+
+
+def test_unknown_neither_confirms_nor_clears() -> None:
+    room = Room(watch(VERIFIED))
+    assert room.read("smoke", None, 0) is None
+    assert room.read("smoke", True, 1) is False
+    assert room.read("smoke", None, 3) is None
+    assert room.read("smoke", True, 20) is True
+    assert room.read("smoke", None, 21) is None
+    assert room.read("smoke", True, 22) is True
+
+
+def test_what_was_confirmed_before_a_restart_is_confirmed() -> None:
+    room = Room(watch(VERIFIED))
+    room.watch.hold()
+    assert room.read("smoke", True, 0) is True
+
+
+class Utc:
+    """A wall clock without summer time."""
+
+    def minute_of_week(self, wall_ms: int) -> tuple[int, int]:
+        minutes = wall_ms // 60_000
+        return (minutes // 1440 + 3) % 7, minutes % 1440  # 1970-01-01 was a Thursday
+
+
+def test_a_schedule_has_no_point() -> None:
+    night = Scheduled(calendar=Utc(), days=frozenset(range(7)), from_min=1320, to_min=360)
+    assert points_of(night) == ()
+    assert is_timed(Verified(part=night, window_s=60.0, blank_s=0.0))
