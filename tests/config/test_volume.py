@@ -240,7 +240,8 @@ def test_an_uplink_with_tls_and_a_longer_root_costs_more_on_the_link(tmp_path: P
         "utf-8",
     )
     costly = volume_of(load_site(path)).uplinks[0]
-    assert costly.telemetry == plain.telemetry
+    # its certificate is one more point, told rarely
+    assert costly.telemetry.guess == pytest.approx(plain.telemetry.guess, rel=1e-3)
     assert costly.link.guess > 1.05 * plain.link.guess
 
 
