@@ -283,6 +283,7 @@ def _check_pins(site: SiteModel, findings: Findings) -> None:
 def _check_uplinks(catalogue: Catalogue, findings: Findings, folder: Path) -> None:
     site = catalogue.site
     sessions: dict[tuple[str, int, str], str] = {}
+    speakers: dict[tuple[str, int, str], str] = {}
     for index, uplink in enumerate(site.uplinks):
         path: KeyPath = ("uplinks", index)
         if _ROOT.fullmatch(uplink.root) is None:
@@ -299,6 +300,14 @@ def _check_uplinks(catalogue: Catalogue, findings: Findings, folder: Path) -> No
                 f"same broker and client id as '{sessions[session]}': each would throw the other out",
             )
         sessions.setdefault(session, uplink.id)
+        speaks = (uplink.host, uplink.port, uplink.root)
+        if uplink.sink != "thingsboard":  # whose topics have no root
+            if speaks in speakers:
+                findings.fault(
+                    (*path, "root"),
+                    f"same broker and root as '{speakers[speaks]}': two would speak on the same topics",
+                )
+            speakers.setdefault(speaks, uplink.id)
         _check_tls(uplink, path, findings, folder)
         if uplink.tls is None and uplink.password is not None and not is_loopback(uplink.host):
             findings.warn((*path, "password"), "goes over the network readable; add tls")

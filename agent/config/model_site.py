@@ -105,8 +105,8 @@ class UplinkModel(Model):
     id: Id
     host: Text
     port: Port = Field(default=1883, description="Usually 1883, with TLS 8883.")
-    sink: Literal["native"] = Field(
-        default="native", description="How records are mapped to topics."
+    sink: Literal["native", "homeassistant", "thingsboard"] = Field(
+        default="native", description="The platform whose dialect is spoken."
     )
     root: Text = Field(default="plantroom/v1", description="First words of every topic.")
     protocol: Annotated[Literal["5", "3.1.1"], BeforeValidator(_as_text)] = Field(

@@ -35,7 +35,7 @@ from agent.core.spec import (
     SiteSpec,
 )
 from agent.outputs import StopState
-from agent.uplink.spec import CommandsSpec, Protocol, TlsSpec, UplinkSpec
+from agent.uplink.spec import CommandsSpec, Protocol, SinkName, TlsSpec, UplinkSpec
 from drivers.gpio.spec import CounterSpec, GpioBusSpec, InputSpec, LineSpec
 from drivers.modbus.spec import (
     CoilOutputSpec,
@@ -401,7 +401,7 @@ def uplink_spec(uplink: UplinkModel, box: str, password: str | None, folder: Pat
         id=uplink.id,
         host=uplink.host,
         port=uplink.port,
-        sink=uplink.sink,
+        sink=SinkName(uplink.sink),
         root=uplink.root,
         protocol=Protocol(uplink.protocol),
         client_id=uplink.client_id or box,

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from agent import VERSION
 from agent.core.spec import SiteSpec
 from agent.outbox.contract import Cursor
 from agent.uplink.board import StateBoard
@@ -25,11 +24,10 @@ from agent.uplink.notes import Note
 from agent.uplink.poison import PoisonWatch
 from agent.uplink.sender import Sender, Tally
 from agent.uplink.sinks import Sink
-from agent.uplink.sinks.native import NativeSink
+from agent.uplink.sinks.choosing import make_sink
 from agent.uplink.spec import UplinkSpec
 from agent.uplink.stats import UplinkStats
 from agent.uplink.tidying import Tidying
-from agent.uplink.topics import Topics
 from drivers.backoff import Backoff
 from drivers.clock import Clock, ClockState, Stamp
 from drivers.tasks import TaskGroup, until_cancelled
@@ -103,13 +101,7 @@ class Uplink:
         self._boot = boot
         self._on_link = on_link
         self._on_certificate = on_certificate
-        self._sink: Sink = sink or NativeSink(
-            Topics(spec.root, site.site, site.box),
-            site=site,
-            boot=boot,
-            version=VERSION,
-            config_hash=config_hash,
-        )
+        self._sink: Sink = sink or make_sink(spec, site=site, boot=boot, config_hash=config_hash)
         self._tidying = None if note is None else Tidying(note, self._sink.retained())
         self._desk: CommandDesk | None = None
         self._is_deaf = False

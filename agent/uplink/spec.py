@@ -14,6 +14,14 @@ class Protocol(StrEnum):
     V311 = "3.1.1"
 
 
+class SinkName(StrEnum):
+    """Platforms whose dialect is spoken."""
+
+    NATIVE = "native"
+    HOME_ASSISTANT = "homeassistant"
+    THINGSBOARD = "thingsboard"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSpec:
     """TLS towards the broker; verification is always on."""
@@ -51,7 +59,7 @@ class UplinkSpec:
     id: str
     host: str
     port: int = 1883
-    sink: str = "native"
+    sink: SinkName = SinkName.NATIVE
     root: str = "plantroom/v1"
     protocol: Protocol = Protocol.V5
     client_id: str = ""

@@ -15,6 +15,7 @@ from agent.uplink.desk import CommandDesk
 from agent.uplink.errors import UplinkError
 from agent.uplink.notes import Note
 from agent.uplink.session import Timing, Uplink
+from agent.uplink.sinks import Sink
 from agent.uplink.sinks.native import NativeSink
 from agent.uplink.spec import Protocol, UplinkSpec
 from agent.uplink.subscriber import Garbled, Heard, subscribe
@@ -126,6 +127,7 @@ async def running(
     note: Note | None = None,
     certificates: list[tuple[bool, str]] | None = None,
     site: SiteSpec = SITE,
+    sink: Sink | None = None,
 ) -> AsyncIterator[Rig]:
     """Run an uplink against a port; at the end it is cancelled unless it was closed."""
     links: list[tuple[bool, str]] = []
@@ -153,7 +155,8 @@ async def running(
         on_certificate=None
         if certificates is None
         else lambda is_good, why: certificates.append((is_good, why)),
-        sink=JudgingSink(
+        sink=sink
+        or JudgingSink(
             NativeSink(
                 Topics("plantroom/v1", SITE.site, SITE.box),
                 site=site,

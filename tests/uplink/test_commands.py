@@ -46,6 +46,9 @@ class Cloud:
             f"{HOME}/cmd/{name}", body, qos=1, retain=retain, properties=properties
         )
 
+    async def send(self, topic: str, body: bytes) -> None:
+        await self._client.publish(topic, body, qos=1)
+
     async def listen(self) -> None:
         async for message in self._client.messages:
             assert isinstance(message.payload, bytes)
