@@ -200,6 +200,7 @@ def _loaded(
             directory=paths.data / "outbox",
             max_bytes=site.outbox.max_mib * 1024 * 1024,
             commit_interval_s=site.outbox.commit_interval_s,
+            replay_readings_s=site.outbox.replay_readings_s,
         ),
         uplinks=tuple(
             uplink_spec(each, site.box, passwords.get(each.id), folder) for each in site.uplinks

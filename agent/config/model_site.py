@@ -142,6 +142,13 @@ class OutboxModel(Model):
         description="At most this much telemetry may be lost by a power cut; 0 writes everything at "
         "once.",
     )
+    replay_readings_s: float = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="After an outage at most so many stored readings a second go out, besides what "
+        "is measured meanwhile; 0: as fast as the link takes them.",
+    )
 
 
 class LocalModel(Model):

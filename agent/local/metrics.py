@@ -329,6 +329,12 @@ def _outbox(view: AgentView) -> Iterable[Metric]:
     yield _count("outbox_commits", "Groups of records made durable.", outbox.commits)
     yield _count("outbox_written_bytes", "Bytes written to disk.", outbox.bytes_written)
     yield _count("outbox_write_failures", "Writes the disk refused.", outbox.write_failures)
+    yield _gauge(
+        "outbox_written_today_bytes", "Bytes written since midnight UTC.", outbox.bytes_today
+    )
+    if outbox.outage_days is not None:
+        days = "Outage that telemetry has room for at the present rate."
+        yield _gauge("outbox_outage_room_seconds", days, outbox.outage_days * 86_400)
     unsent = _gauges("outbox_unsent_records", "Records an uplink has not delivered.", "uplink")
     for uplink, count in outbox.unsent_by_uplink.items():
         unsent.add_metric((uplink,), count)

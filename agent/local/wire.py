@@ -226,6 +226,8 @@ def _outbox(outbox: OutboxStats) -> Json:
         ],
         "commits": outbox.commits,
         "bytes_written": outbox.bytes_written,
+        "bytes_today": outbox.bytes_today,
+        "outage_days": outbox.outage_days,
         "write_failures": outbox.write_failures,
         "unsent": dict(outbox.unsent_by_uplink),
     }

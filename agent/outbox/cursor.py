@@ -11,6 +11,7 @@ from typing import Any, Generic
 from agent.outbox.queue import LaneQueue, R
 from agent.outbox.reader import Page
 from agent.outbox.records import Batch, EventRecord, Lane
+from agent.outbox.replay import ReplayLimit
 from drivers.clock import ClockState, Stamp
 
 READ_LIMIT_S = 2.0
@@ -189,6 +190,7 @@ class UplinkCursor:
         *,
         boot: str,
         linger_s: float,
+        replay: ReplayLimit,
         is_open: Callable[[], bool],
         seal: Callable[[], None],
         before_take: Callable[[], None],
@@ -203,6 +205,7 @@ class UplinkCursor:
         """UTC ms at monotonic zero of this boot, once known; dates its unsynced records."""
         self._boot = boot
         self._linger_s = linger_s
+        self._replay = replay
         self._is_open = is_open
         self._seal = seal
         self._before_take = before_take
@@ -220,7 +223,9 @@ class UplinkCursor:
         loop = asyncio.get_running_loop()
         while True:
             now_s = loop.time()
-            if self.events.is_available(now_s) or self.batches.is_available(now_s):
+            pause_s = self._replay.pause_s()
+            is_there = self.batches.is_available(now_s)
+            if self.events.is_available(now_s) or (is_there and not pause_s):
                 return
             self._there.clear()
             waits = [
@@ -228,13 +233,16 @@ class UplinkCursor:
                 for at_s in (self.events.waits_for_disk_s, self.batches.waits_for_disk_s)
                 if at_s is not None and at_s > now_s
             ]
-            if self._is_open():
+            if is_there:
+                waits.append(pause_s)
+            elif self._is_open():
                 waits.append(self._linger_s)
             try:
                 async with asyncio.timeout(min(waits, default=None)):
                     await self._there.wait()
             except TimeoutError:
-                self._seal()
+                if not is_there:
+                    self._seal()
 
     async def take_events(self, most: int) -> Sequence[EventRecord]:
         """Return up to `most` next events that are on disk or released as not durable."""
@@ -242,8 +250,12 @@ class UplinkCursor:
         return [self._dated_event(each) for each in await self.events.take(most)]
 
     async def take_batches(self, most: int) -> Sequence[Batch]:
-        """Return up to `most` next sealed batches."""
-        return [self._dated_batch(each) for each in await self.batches.take(most)]
+        """Return up to `most` next sealed batches; none while a backlog has to wait."""
+        if self._replay.pause_s():
+            return ()
+        taken = await self.batches.take(most)
+        self._replay.note(taken)
+        return [self._dated_batch(each) for each in taken]
 
     def done(self, record: EventRecord | Batch) -> None:
         """Note that the broker has acknowledged this record; a second time changes nothing."""

@@ -21,6 +21,7 @@ from agent.outbox.positions import PositionFile, Positions
 from agent.outbox.quarantine import Quarantine
 from agent.outbox.reader import SegmentReader
 from agent.outbox.records import Batch, EventRecord, Lane
+from agent.outbox.retention import events_per_class
 from agent.outbox.snapshot import load_snapshot, save_snapshot
 from agent.outbox.spec import OutboxSpec
 from agent.outbox.store import Recovery, SegmentLog
@@ -85,6 +86,7 @@ class Disk:
         }
         self._positions = PositionFile(self._root, files)
         self._quarantine = Quarantine(self._root / "quarantine", files)
+        self._events_per_class = events_per_class(spec)
         self._lock: int | None = None
         self._openings: dict[Lane, Opening] = {}
 
@@ -194,14 +196,36 @@ class Disk:
                 if each.is_sealed and each.last <= done
             )
 
-    def drop(self, events: Iterable[Segment], telemetry: Iterable[Segment]) -> None:
-        """Remove segments.
+    def drop(
+        self,
+        events: Iterable[Segment],
+        telemetry: Iterable[Segment],
+        last_resort: Iterable[Segment] = (),
+    ) -> None:
+        """Remove segments; of `events` the newest of each class may stay, in one file together.
 
         Raises:
             OSError: the disk failed.
         """
         self._lanes[Lane.TELEMETRY].drop(each.number for each in telemetry)
-        self._lanes[Lane.EVENT].drop(each.number for each in events)
+        log = self._lanes[Lane.EVENT]
+        # of what goes, the newest of each class stay while the journal has too few behind them
+        going = tuple(events)
+        if going:
+            log.retire([each.number for each in going], self._lacking(going))
+        log.drop(each.number for each in last_resort)
+
+    def _lacking(self, going: Sequence[Segment]) -> dict[str, int]:
+        """Return of how many events of each class what stays holds too few."""
+        gone = {each.number for each in going}
+        last = max((each.last for each in going), default=0)
+        held = self.segments(Lane.EVENT)
+        lacking = {name: self._events_per_class for each in held for name, _ in each.classes}
+        for each in held:
+            if each.number not in gone and each.first > last:
+                for name, count in each.classes:
+                    lacking[name] -= count
+        return lacking
 
     def survey(self, segment: Segment, done: int) -> Survey:
         """Look which events of a segment may be taken out; those up to `done` are owed to nobody.
@@ -317,6 +341,7 @@ def _stored(number: int, document: dict[str, Any]) -> Stored:
         wall_ms=document["ts"],
         payload=payload,
         line=seal_line(number, payload),
+        kept_as=document.get("class", ""),
     )
 
 

@@ -22,6 +22,8 @@ class Stored:
     wall_ms: int
     payload: bytes
     line: bytes
+    kept_as: str = ""
+    """Class of an event, by which the journal keeps its newest; empty for telemetry."""
 
     @classmethod
     def of(cls, line: Line) -> Stored:
@@ -41,6 +43,7 @@ class Stored:
             wall_ms=wall_ms,
             payload=line.payload,
             line=seal_line(line.number, line.payload),
+            kept_as=_text(document.get("class")),
         )
 
 
@@ -97,7 +100,10 @@ def extended(segment: Segment, records: Sequence[Stored]) -> Segment:
     if not records:
         return segment
     spans = list(segment.spans)
+    classes = dict(segment.classes)
     for each in records:
+        if each.kept_as:
+            classes[each.kept_as] = classes.get(each.kept_as, 0) + 1
         count, first_seq = 1, each.seq
         if spans and spans[-1].stream == each.stream:
             last = spans.pop()
@@ -112,7 +118,12 @@ def extended(segment: Segment, records: Sequence[Stored]) -> Segment:
         records=segment.records + len(records),
         oldest_wall_ms=segment.oldest_wall_ms if segment.records else records[0].wall_ms,
         spans=tuple(spans),
+        classes=tuple(sorted(classes.items())),
     )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def inspect(

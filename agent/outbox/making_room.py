@@ -12,7 +12,7 @@ from agent.outbox.gaps import Gaps
 from agent.outbox.manifest import Segment
 from agent.outbox.queue import LaneQueue
 from agent.outbox.records import Batch, EventRecord, Lane
-from agent.outbox.retention import Plan, Room, plan
+from agent.outbox.retention import Plan, Room, events_per_class, plan
 from agent.outbox.spec import OutboxSpec
 
 Step = tuple[Callable[[], Any], Callable[[Any], None]]
@@ -35,7 +35,9 @@ class RoomMaker:
     ) -> None:
         """`is_owed`: there are uplinks, so that what goes unsent is a gap. `done`: acknowledged up to."""
         self._room = Room(
-            max_bytes=spec.max_bytes, event_bytes=int(spec.max_bytes * spec.event_share)
+            max_bytes=spec.max_bytes,
+            event_bytes=int(spec.max_bytes * spec.event_share),
+            events_per_class=events_per_class(spec),
         )
         self._disk = disk
         self._events = events
@@ -69,19 +71,20 @@ class RoomMaker:
                 self._room,
                 self._disk.segments(Lane.EVENT),
                 self._disk.segments(Lane.TELEMETRY),
-                events_done=self._done(Lane.EVENT),
+                events_done=self._done(Lane.EVENT) if self._is_owed else self._events.last_key,
                 surveyed=self._surveyed,
             )
             if not self._plan:
                 return None
-            self._tell_dropped(Lane.EVENT, self._plan.events)
+            self._tell_dropped(Lane.EVENT, self._plan.events + self._plan.last_resort)
             self._tell_dropped(Lane.TELEMETRY, self._plan.telemetry)
-        if self._plan.survey is not None and not self._plan.events and not self._plan.telemetry:
-            look = partial(self._disk.survey, self._plan.survey, self._done(Lane.EVENT))
+        plan_now = self._plan
+        if plan_now.survey is not None and not plan_now.events and not plan_now.telemetry:
+            look = partial(self._disk.survey, plan_now.survey, self._done(Lane.EVENT))
             return look, self._surveyed_segment
         if self._events.written < self._plan_key:
             return None
-        drop = partial(self._disk.drop, self._plan.events, self._plan.telemetry)
+        drop = partial(self._disk.drop, plan_now.events, plan_now.telemetry, plan_now.last_resort)
         return drop, self._made_room
 
     def _tell_dropped(self, lane: Lane, segments: Sequence[Segment]) -> None:

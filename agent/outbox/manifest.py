@@ -41,6 +41,8 @@ class Segment:
     damaged: tuple[int, ...] = ()
     """Offsets of damage that was reported and set aside already."""
     is_sealed: bool = True
+    classes: tuple[tuple[str, int], ...] = ()
+    """How many events of each class are in it; empty for telemetry."""
 
     @property
     def name(self) -> str:
@@ -137,6 +139,7 @@ def _tables(manifest: Manifest) -> dict[str, dict[str, Any]]:
                 "oldest_wall_ms": each.oldest_wall_ms,
                 "spans": [[s.stream, s.first_seq, s.last_seq, s.records] for s in each.spans],
                 "damaged": list(each.damaged),
+                "classes": dict(each.classes),
                 "is_sealed": each.is_sealed,
             }
             for each in manifest.segments
@@ -171,6 +174,7 @@ def _manifest(tables: Mapping[str, Mapping[str, Any]]) -> Manifest:
                 ),
                 damaged=tuple(each["damaged"]),
                 is_sealed=each["is_sealed"],
+                classes=tuple(sorted(dict(each["classes"]).items())),
             )
             for number, each in tables["segments"].items()
         ),

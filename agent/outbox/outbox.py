@@ -23,9 +23,11 @@ from agent.outbox.files import Files
 from agent.outbox.gaps import Gaps
 from agent.outbox.keeper import Keeper
 from agent.outbox.manifest import Segment
+from agent.outbox.pace import DayCount, outage_days
 from agent.outbox.queue import LaneQueue
 from agent.outbox.reader import Page, SegmentReader
 from agent.outbox.records import Batch, EventRecord, Lane, LaneStats, OutboxStats
+from agent.outbox.replay import ReplayLimit
 from agent.outbox.snapshot import load_snapshot
 from agent.outbox.spec import OutboxSpec
 from agent.outbox.telemetry import TelemetryStore
@@ -54,7 +56,9 @@ class Outbox:
         `on_health` hears on the loop's thread whether the disk can be written, at each change, and
         why not. `files` is the disk; tests give one that fails.
         """
+        self._spec = spec
         self._tap = tap
+        self._today = DayCount()
         self._clock = clock
         self._files = files if files is not None else Files()
         self._disk = Disk(spec, box, self._files)
@@ -72,6 +76,7 @@ class Outbox:
                 Track(self._telemetry.queue, self._read, batch_record, self._passed_over),
                 boot=boot,
                 linger_s=spec.linger_s,
+                replay=ReplayLimit(spec.replay_readings_s, boot, clock, self._telemetry.pace),
                 is_open=lambda: self._telemetry.is_open,
                 seal=self._seal,
                 before_take=self._before_take,
@@ -115,6 +120,12 @@ class Outbox:
     def stats(self) -> OutboxStats:
         """Return counts as they are now."""
         return OutboxStats(
+            bytes_today=self._today.today(self._files.bytes_written, self._clock.stamp().wall_ms),
+            outage_days=outage_days(
+                int(self._spec.max_bytes * (1 - self._spec.event_share)),
+                sum(each.bytes for each in self._disk.segments(Lane.TELEMETRY)),
+                self._telemetry.pace.bytes_per_s(self._clock.mono_s()),
+            ),
             is_writable=not self._keeper.fault,
             fault=self._keeper.fault,
             lanes=(

@@ -75,3 +75,8 @@ class OutboxStats:
     """Since start."""
     write_failures: int
     unsent_by_uplink: dict[str, int]
+    bytes_today: int = 0
+    """Of `bytes_written`, since midnight UTC (or the start, when later)."""
+    outage_days: float | None = None
+    """For how many days of outage telemetry has room left at the rate of the last ten minutes; None
+    while nothing is measured."""

@@ -17,6 +17,10 @@ class OutboxSpec:
     segment_bytes: int = 256 * 1024
     commit_interval_s: float = 5.0
     """At most this much telemetry may be lost by a power cut; 0 writes every batch before it is sent."""
+    replay_readings_s: float = 0.0
+    """A backlog goes out at most this fast, besides what is measured meanwhile; 0: as the link takes it."""
+    events_per_class: int = 10_000
+    """So many newest events of each class stay in the journal, as far as the share of events has room."""
     linger_s: float = 0.0
     """How long an idle uplink lets an open batch gather before it takes it. 0: until the loop has nothing
     more urgent; waiting longer adds to each reading's way and saves a few messages a second."""

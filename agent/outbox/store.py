@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -263,6 +263,50 @@ class SegmentLog:
             self._files.unlink(self.directory / segment_name(number))
             self._dropping.remove(number)
 
+    def retire(self, numbers: Sequence[int], lacking: Mapping[str, int]) -> None:
+        """Remove sealed segments but for so many newest records of each class as `lacking` says.
+
+        What stays of neighbours, and of small files before them, stands in one new file.
+
+        Raises:
+            OSError: the disk failed; the old files still count.
+        """
+        left = dict(lacking)
+        for going in reversed(self._neighbours(set(numbers))):
+            self._rewrite([each.number for each in going], self._newest(going, left))
+
+    def _neighbours(self, numbers: set[int]) -> list[list[Segment]]:
+        """Return sealed segments in groups that follow on each other, small ones in front taken in."""
+        groups: list[list[Segment]] = []
+        small: list[Segment] = []
+        is_going = False
+        for each in self.segments:
+            if each.is_sealed and each.number in numbers:
+                if is_going:
+                    groups[-1].append(each)
+                else:
+                    groups.append([*small, each])
+                small, is_going = [], True
+                continue
+            is_going = False
+            is_small = each.is_sealed and each.bytes * 4 <= self._segment_bytes
+            small = [*small, each] if is_small else []
+        return groups
+
+    def _newest(self, going: Sequence[Segment], left: dict[str, int]) -> list[Stored]:
+        """Return the newest records of each class, so many as `left` says, and count them off."""
+        kept: list[Stored] = []
+        for segment in reversed(going):
+            if not any(left.get(name, 0) > 0 for name, _ in segment.classes):
+                continue
+            for line in reversed(scan(self._files.read(self.directory / segment.name)).lines):
+                with suppress(ValueError):
+                    record = Stored.of(line)
+                    if left.get(record.kept_as, 0) > 0:
+                        left[record.kept_as] -= 1
+                        kept.append(record)
+        return kept[::-1]
+
     def compact(self, number: int, is_kept: Callable[[dict[str, object]], bool]) -> None:
         """Rewrite a sealed segment with only the records that are kept, in a new file.
 
@@ -273,7 +317,10 @@ class SegmentLog:
         if segment is None or not segment.is_sealed:
             return
         lines = scan(self._files.read(self.directory / segment.name)).lines
-        kept = [Stored.of(line) for line in lines if is_kept(line.document())]
+        self._rewrite((number,), [Stored.of(line) for line in lines if is_kept(line.document())])
+
+    def _rewrite(self, numbers: Sequence[int], kept: Sequence[Stored]) -> None:
+        """Put what is kept of segments into a new file, then remove them."""
         if kept:
             fresh = self._next_segment
             self._next_segment += 1
@@ -283,7 +330,7 @@ class SegmentLog:
             self.segments = tuple(
                 sorted((*self.segments, rewritten), key=lambda each: (each.first, each.last))
             )
-        self.drop((number,))
+        self.drop(numbers)
 
     # -- inside ------------------------------------------------------------------------------------
 

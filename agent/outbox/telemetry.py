@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.outbox.pace import Pace
 from agent.outbox.queue import LaneQueue
 from agent.outbox.records import Batch, Lane
 from agent.outbox.spec import OutboxSpec
@@ -14,6 +15,10 @@ BATCH_BYTES = 64 * 1024
 
 _WIRE_BYTES = 110
 """What a reading takes on the wire besides its texts, about (`tele/1`)."""
+
+_ROW_BYTES = 52 - _WIRE_BYTES
+_HEAD_BYTES = 160
+"""What a reading takes on disk other than on the wire, and what each batch takes besides."""
 
 READING_BYTES = 350
 """What a reading takes in memory, about (measured with tracemalloc: 300 to 400 bytes)."""
@@ -31,6 +36,7 @@ class TelemetryStore:
         self._open_clock = ClockState.SYNCED
         self.opened_s = 0.0
         """Monotonic; when the open batch got its first reading."""
+        self.pace = Pace(clock.mono_s())
         self.queue: LaneQueue[Batch] = LaneQueue(Lane.TELEMETRY, stream_id())
 
     @property
@@ -70,5 +76,7 @@ class TelemetryStore:
             readings=tuple(self._open),
         )
         self.queue.put(batch, len(self._open) * READING_BYTES, self.opened_s)
+        on_disk = self._open_bytes + _HEAD_BYTES + _ROW_BYTES * len(self._open)
+        self.pace.note(self._clock.mono_s(), len(self._open), on_disk)
         self._open = []
         self._open_bytes = 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from agent.core.effects import EventKind
@@ -45,7 +46,7 @@ def chosen(events: int, telemetry: int, *, done: int = 0, surveyed: range = rang
         surveyed=frozenset(surveyed),
     )
     return (
-        [each.number for each in found.events],
+        [each.number for each in found.events + found.last_resort],
         [each.number for each in found.telemetry],
         None if found.survey is None else found.survey.number,
     )
@@ -148,3 +149,64 @@ async def test_without_uplinks_retention_drops_without_a_gap(tmp_path: Path) -> 
         await until(lambda: outbox.stats().lanes[1].bytes_on_disk <= 40_000)
     assert outbox.stats().lanes[1].dropped == {}
     assert not of_kind(await outbox.events(100), EventKind.GAP)
+
+
+def classed(number: int, last: int, **classes: int) -> Segment:
+    return Segment(
+        number=number,
+        first=last - sum(classes.values()) + 1,
+        last=last,
+        records=sum(classes.values()),
+        bytes=1000,
+        oldest_wall_ms=1,
+        spans=(),
+        classes=tuple(sorted(classes.items())),
+    )
+
+
+def test_a_segment_whose_events_the_journal_owes_people_is_passed_over() -> None:
+    room = Room(max_bytes=4000, event_bytes=1000, events_per_class=10)
+    events = [
+        classed(1, 10, fire=10),
+        classed(2, 30, technical=20),
+        classed(3, 50, technical=20),
+        classed(4, 70, technical=20),
+        classed(5, 90, technical=20),
+    ]
+    gone = plan(room, events, (), events_done=90, surveyed=frozenset())
+    assert [each.number for each in gone.events] == [2, 3]
+
+
+async def test_the_newest_of_each_class_stay_in_the_journal_and_only_older_ones_are_overwritten(
+    tmp_path: Path,
+) -> None:
+    outbox = make(
+        tmp_path,
+        uplinks=(),
+        max_bytes=256 * 1024,
+        event_share=0.5,
+        segment_bytes=8 * 1024,
+        events_per_class=30,
+    )
+    async with running(outbox):
+        for number in range(3000):
+            is_fire = number < 400 and number % 10 == 0
+            outbox.append(
+                event(
+                    f"e{number}",
+                    alarm_class=AlarmClass.FIRE if is_fire else AlarmClass.FAULT,
+                )
+            )
+            if number % 200 == 0:
+                await asyncio.sleep(0.05)
+        await until(lambda: outbox.stats().lanes[0].bytes_on_disk < 256 * 1024)
+        await until(lambda: not outbox._keeper.room.is_busy)
+        journal = [each for each in await outbox.events(5000) if each.event.kind is EventKind.ALARM]
+    fires = [each.event.subject for each in journal if each.event.alarm_class is AlarmClass.FIRE]
+    assert fires[:30] == [f"e{number}" for number in range(390, 90, -10)]
+    assert journal[0].event.subject == "e2999"
+    async with running(make(tmp_path, uplinks=())) as again:
+        await again.recovered()
+        stored = [each.event.subject for each in await again.events(5000)]
+        assert again.stats().lanes[0].dropped == {}
+    assert [each for each in stored if each in fires][:30] == fires[:30]
