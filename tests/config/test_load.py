@@ -287,7 +287,7 @@ def test_single_values_are_set_by_id_or_position(path: Path) -> None:
         ("buses.tcp.port", "abc", "--set buses[1].port: must be a whole number"),
         ("buses.tcp.port", "[", "--set buses.tcp.port:1:2: not YAML: expected the node content, but "
          "found '<stream end>', while parsing a flow node that began on line 1"),
-        ("outbox.size", "3", "--set outbox.size: unknown key; known: commit_interval_s, max_mib"),
+        ("outbox.size", "3", "--set outbox.size: unknown key; known: commit_interval_s, max_mib, replay_readings_s"),
     ],
 )  # fmt: skip
 def test_an_option_that_is_wrong_is_told_as_that_option(
