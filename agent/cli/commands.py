@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from agent.cli import demo, install, people, site, wires
+from agent.cli import demo, install, people, site, tail, wires
 
 app = typer.Typer(
     name="plantroom",
@@ -18,6 +18,7 @@ people.register(app)
 demo.register(app)
 install.register(app)
 wires.register(app)
+tail.register(app)
 
 
 @app.command(

@@ -126,7 +126,7 @@ def _count(book: completeness.Ledger, lane: Lane, examples: list[str]) -> Count:
 
     What the box itself declared lost, and what is still pending when the run is over, is lost too.
     """
-    proofs = [proof for proof in book.proofs() if proof.lane is lane]
+    proofs = [proof for proof in book.proofs() if proof.lane == lane]
     spans = [
         (proof.stream, span)
         for proof in proofs

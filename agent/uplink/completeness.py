@@ -1,194 +1,24 @@
-"""Proof of what arrived, what came twice and what is missing, from the messages alone. Pure.
-
-Every lane of every run of the agent is a stream, numbered from 1 without holes (docs/uplinks.md).
-Its successor's opening event names it and its last number; gap and damage events name what was
-dropped on the box. So each number is heard, declared lost, missing, or not yet due.
-"""
+"""The consumer's ledger (agent.uplink.consumer), fed with messages already decoded. Pure."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-
-from agent.core.effects import Event, EventKind
 from agent.outbox.records import Lane
+from agent.uplink import consumer
+from agent.uplink.consumer import REORDER, Span, StreamProof
 from agent.uplink.decode import BatchSeen, EventSeen
 
-REORDER = 20
-"""Messages in flight: so many may still arrive behind a higher number (docs/design.md section 7)."""
+__all__ = ["REORDER", "Ledger", "Span", "StreamProof"]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Numbers from `first` to `last`, both in it."""
-
-    first: int
-    last: int
-
-    def __len__(self) -> int:
-        return self.last - self.first + 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamProof:
-    """What is known of one stream."""
-
-    lane: Lane
-    stream: str
-    heard: int
-    """Different numbers heard."""
-    doubles: int
-    missing: tuple[Span, ...]
-    """Neither heard nor declared: lost without a record, or still to come after a reconnect."""
-    declared: tuple[Span, ...]
-    """Lost, and the box said so."""
-    pending: tuple[Span, ...]
-    """Not heard, but within the reordering window of a stream that goes on."""
-    is_closed: bool
-    """The next stream has opened and named this one's end."""
-    is_clean: bool | None
-    """Whether the run ended in order; None while that is not known."""
-    unknown_from_ms: int | None
-    """After an unclean end: readings from here to the next stream may never have been recorded."""
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether everything the box numbered has arrived."""
-        return not self.missing and not self.declared and not self.pending
-
-
-class Ledger:
-    """Keeps book of all streams of one box. Memory grows with holes, not with messages."""
-
-    def __init__(self, *, is_from_start: bool = True) -> None:
-        """`is_from_start` False: streams already running are judged from the first number heard."""
-        self._is_from_start = is_from_start
-        self._books: dict[tuple[Lane, str], _Book] = {}
+class Ledger(consumer.Ledger):
+    """Keeps book of all streams of one box."""
 
     def hear(self, seen: EventSeen | BatchSeen) -> bool:
         """Enter a message and return whether it is new; False is a double, to be dropped."""
         if isinstance(seen, BatchSeen):
-            return self._book(Lane.TELEMETRY, seen.batch.stream).enter(seen.batch.seq)
+            return self.enter(Lane.TELEMETRY.value, seen.batch.stream, seen.batch.seq)
         record = seen.record
-        is_new = self._book(Lane.EVENT, record.stream).enter(record.seq)
+        is_new = self.enter(Lane.EVENT.value, record.stream, record.seq)
         if is_new:
-            self._learn(record.event)
+            self.learn(record.event.kind.value, record.event.detail)
         return is_new
-
-    def proofs(self) -> tuple[StreamProof, ...]:
-        """Return what is known of every stream, in the order first heard of."""
-        return tuple(
-            book.proof(lane, stream, is_from_start=self._is_from_start)
-            for (lane, stream), book in self._books.items()
-        )
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing is missing, declared lost or pending in any stream."""
-        return all(proof.is_complete for proof in self.proofs())
-
-    def _book(self, lane: Lane, stream: str) -> _Book:
-        return self._books.setdefault((lane, stream), _Book())
-
-    def _learn(self, event: Event) -> None:
-        facts = event.detail
-        lane = facts.get("lane")
-        if lane not in (Lane.EVENT.value, Lane.TELEMETRY.value):
-            return
-        if event.kind is EventKind.STREAM:
-            opened, before = facts.get("stream"), facts.get("previous")
-            if isinstance(opened, str):
-                self._book(Lane(lane), opened).is_opened = True
-            if isinstance(before, str) and before:
-                last, unknown = facts.get("previous_last_seq"), facts.get("unknown_from_wall_ms")
-                book = self._book(Lane(lane), before)
-                book.is_closed = True
-                book.is_clean = facts.get("previous_clean") is True
-                book.last = max(book.last, last if isinstance(last, int) else 0)
-                book.unknown_from_ms = unknown if isinstance(unknown, int) else None
-        elif event.kind in (EventKind.GAP, EventKind.DAMAGE):
-            stream, first, last = facts.get("stream"), facts.get("first_seq"), facts.get("last_seq")
-            if isinstance(stream, str) and isinstance(first, int) and isinstance(last, int):
-                self._book(Lane(lane), stream).declared.add(first, last)
-
-
-@dataclass(slots=True)
-class _Book:
-    heard: _Numbers = field(default_factory=lambda: _Numbers())
-    declared: _Numbers = field(default_factory=lambda: _Numbers())
-    doubles: int = 0
-    last: int = 0
-    is_opened: bool = False
-    """Its opening was heard, so it is known from its first number."""
-    is_closed: bool = False
-    is_clean: bool | None = None
-    unknown_from_ms: int | None = None
-
-    def enter(self, seq: int) -> bool:
-        is_new = self.heard.add(seq, seq)
-        self.doubles += not is_new
-        self.last = max(self.last, seq)
-        return is_new
-
-    def proof(self, lane: Lane, stream: str, *, is_from_start: bool) -> StreamProof:
-        known = _Numbers()
-        for span in (*self.heard, *self.declared):
-            known.add(span.first, span.last)
-        first = 1
-        if not is_from_start and not self.is_opened:
-            first = min((span.first for span in known), default=self.last + 1)
-        due = self.last if self.is_closed else self.last - REORDER
-        return StreamProof(
-            lane=lane,
-            stream=stream,
-            heard=sum(len(span) for span in self.heard),
-            doubles=self.doubles,
-            missing=tuple(known.holes(first, due)),
-            declared=tuple(
-                hole for span in self.declared for hole in self.heard.holes(span.first, span.last)
-            ),
-            pending=tuple(known.holes(max(first, due + 1), self.last)),
-            is_closed=self.is_closed,
-            is_clean=self.is_clean,
-            unknown_from_ms=self.unknown_from_ms,
-        )
-
-
-class _Numbers:
-    """A set of whole numbers kept as spans that neither touch nor overlap, in order."""
-
-    def __init__(self) -> None:
-        self._firsts: list[int] = []
-        self._lasts: list[int] = []
-
-    def __iter__(self) -> Iterator[Span]:
-        return map(Span, self._firsts, self._lasts)
-
-    def add(self, first: int, last: int) -> bool:
-        """Put all numbers from `first` to `last` in; return whether any was new."""
-        at = bisect_right(self._firsts, first) - 1
-        if at >= 0 and self._lasts[at] >= last:
-            return False
-        # Everything that touches [first - 1, last + 1] melts into one span.
-        low = at if at >= 0 and self._lasts[at] >= first - 1 else at + 1
-        high = bisect_right(self._firsts, last + 1)
-        if low < high:
-            first = min(first, self._firsts[low])
-            last = max(last, self._lasts[high - 1])
-        self._firsts[low:high] = [first]
-        self._lasts[low:high] = [last]
-        return True
-
-    def holes(self, first: int, last: int) -> Iterator[Span]:
-        """Yield what is missing from `first` to `last`."""
-        for span in self:
-            if span.last < first:
-                continue
-            if span.first > last:
-                break
-            if span.first > first:
-                yield Span(first, span.first - 1)
-            first = span.last + 1
-        if first <= last:
-            yield Span(first, last)

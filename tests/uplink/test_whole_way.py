@@ -234,7 +234,7 @@ async def test_nothing_is_lost_when_the_agent_is_killed_in_the_outage_twice(
         assert wire.events == plant.events
         assert wire.values == plant.values
         assert wire.ledger.is_complete, wire.ledger.proofs()
-        streams = [each for each in wire.ledger.proofs() if each.lane is Lane.EVENT]
+        streams = [each for each in wire.ledger.proofs() if each.lane == Lane.EVENT]
         assert [each.is_clean for each in streams] == [False, False, None]
         assert wire.doubles <= 2 * (WINDOW + UNSAVED)
         assert_events_first(wire, plant.events)

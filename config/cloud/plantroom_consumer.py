@@ -1,0 +1,1 @@
+../../agent/uplink/consumer.py
