@@ -46,7 +46,14 @@ LONGEST_WAIT_S = 1.0
 HEALTH_POINT = "box.pipeline"
 
 _REMEMBERED = frozenset(
-    {EventKind.ALARM, EventKind.SILENCE, EventKind.INHIBIT, EventKind.DRILL, EventKind.MODE}
+    {
+        EventKind.ALARM,
+        EventKind.SILENCE,
+        EventKind.INHIBIT,
+        EventKind.DRILL,
+        EventKind.MODE,
+        EventKind.OUTPUT,
+    }
 )
 """Events that change what is remembered over a restart."""
 

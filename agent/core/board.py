@@ -16,7 +16,7 @@ from agent.core.effects import AlarmState, Event, EventKind
 from agent.core.families import tie
 from agent.core.gathering import Gathering
 from agent.core.inhibits import Inhibits
-from agent.core.linkage import Demands
+from agent.core.linkages import Linkages
 from agent.core.memory import (
     FIRST_OUT,
     RULE_REMOVED,
@@ -27,7 +27,8 @@ from agent.core.memory import (
     Orders,
 )
 from agent.core.occurrences import Occurrences
-from agent.core.spec import AlarmClass, SiteSpec
+from agent.core.self_tests import SelfTests
+from agent.core.spec import AlarmClass, LampSign, SiteSpec
 from agent.core.transitions import Given, Situation
 from agent.core.watching import Truth
 from drivers.clock import Stamp
@@ -63,9 +64,12 @@ class Board:
         self.drills = Drills(self, site, self.appointments)
         self.occurrences = Occurrences(self, site.box, self.appointments)
         self.longest_inhibit_s = site.inhibit_max_s
-        self._demands = Demands(
-            site.outputs, site.linkages, self.alarms.values(), holds_cuts=not is_memory_whole
+        self.linkages = Linkages(
+            site, self.alarms, self.appointments, holds_cuts=not is_memory_whole
         )
+        self.self_tests = SelfTests(self.linkages, self.appointments)
+        self.box = site.box
+        self._signs = {output.shows for output in site.outputs if output.shows is not None}
         self._silenced: dict[str, Alarm] = {}
         self.transitions: Counter[tuple[AlarmClass, str]] = Counter()
         self.removed: dict[str, AlarmMemory] = {}
@@ -75,6 +79,7 @@ class Board:
         self, orders: Orders, delays: Iterable[DelayMemory], cause: Cause, out: Gathering
     ) -> None:
         """Show every alarm, tell of rules that are gone, take up orders and what alarms hide."""
+        self.linkages.take_up(orders, cause, out)
         for alarm in self.alarms.values():
             if alarm.state is AlarmState.NORMAL:
                 alarm.since = cause.at
@@ -93,6 +98,7 @@ class Board:
 
     def take_up(self, orders: Orders, cause: Cause, out: Gathering) -> None:
         """Go on with what people ordered in an earlier run."""
+        self.linkages.take_up(orders, cause, out)
         if orders.drill is not None:
             self.drills.resume(orders.drill, cause, out)
         self.inhibits.resume(orders.inhibits.values(), cause, out)
@@ -103,24 +109,34 @@ class Board:
             self.drills.take_back(cause, out)
         self.inhibits.take_back(orders.inhibits, cause, out)
 
+    def show_signs(self, cause: Cause, out: Gathering) -> None:
+        """Bring the lamps that show a state of the box in step with it."""
+        for sign in self._signs:
+            match sign:
+                case LampSign.INHIBIT:
+                    is_there = self.inhibits.is_any
+                case LampSign.TEST:
+                    is_there = self.drills.is_running or self.linkages.is_testing(cause.at_s)
+                case LampSign.MANUAL:
+                    is_there = self.linkages.is_manual
+            self.linkages.show_sign(sign, is_there, cause, out)
+
     def clock_was_set(self, now: Stamp) -> None:
         """Count the time that passed before this run: now it can be known."""
         self.inhibits.clock_was_set(now)
         self.drills.clock_was_set(now)
 
-    def set_every_output(self, out: Gathering) -> None:
+    def set_every_output(self, cause: Cause, out: Gathering) -> None:
         """Set every output once to what is demanded now, whatever was set before.
 
         What cuts or shuts is not told to restore while alarms may still be remembered.
         """
         out.outputs.clear()
-        for output, is_active, why in self._demands.every():
-            out.set_output(output, is_active, why)
+        self.linkages.every(cause, out)
 
-    def memory_is_whole(self, out: Gathering) -> None:
+    def memory_is_whole(self, cause: Cause, out: Gathering) -> None:
         """Let go what was held because an alarm might still have been remembered."""
-        for output, why in self._demands.let_go():
-            out.set_output(output, False, why)
+        self.linkages.let_go(cause, out)
 
     def recall(self, memory: AlarmMemory) -> Alarm | None:
         """Take up a remembered state; return its alarm, or None if it has none or moved since."""
@@ -163,6 +179,7 @@ class Board:
             if (alarm.truth is None) is not (truth is None):
                 out.show(alarm)
             alarm.truth = truth
+            self.linkages.unlock(alarm, cause, out)
         self.move(alarm, truth_given(truth), cause, out)
 
     def run_out(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
@@ -247,7 +264,7 @@ class Board:
         """A new alarm sounds again what was silenced on its sounders in its class or below."""
         for other in tuple(self._silenced.values()):
             is_below = new.spec.alarm_class.rank <= other.spec.alarm_class.rank
-            if is_below and self._demands.share_sounder(new, other):
+            if is_below and self.linkages.share_sounder(new, other):
                 why = Cause(at=cause.at, at_s=cause.at_s, code=NEW_ALARM, reason=new.spec.id)
                 self._silence(other, False, why, out)
 
@@ -288,8 +305,7 @@ class Board:
         """Bring the outputs in step with what an alarm demands now."""
         # A call point overrides the delays of what it calls: their demands may be different now.
         for each in (alarm, *alarm.calls):
-            for output, is_active in self._demands.update(each):
-                out.set_output(output, is_active, cause.command or each.spec.id)
+            self.linkages.update(each, cause, out)
 
     def _mark(
         self, alarm: Alarm, is_failed: bool, reason: str, cause: Cause, out: Gathering

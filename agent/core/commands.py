@@ -10,6 +10,7 @@ from agent.core.board import RULE_FAILED, Board
 from agent.core.cause import Cause
 from agent.core.effects import AlarmState, Command, CommandName, Event, EventKind, Outcome
 from agent.core.gathering import Gathering
+from agent.core.output_commands import restore, set_mode, test_output
 from agent.core.spec import AlarmClass
 from agent.core.standing_commands import drill, inhibit, uninhibit
 from agent.core.transitions import Given
@@ -51,10 +52,12 @@ def obey(board: Board, command: Command, now: Stamp, box: str, out: Gathering) -
     out.record(
         Event(
             kind=EventKind.COMMAND,
-            subject=box if alarm is None else command.target,
+            subject=command.target
+            if alarm is not None or command.target in board.linkages.outputs
+            else box,
             at=now,
             alarm_class=AlarmClass.TECHNICAL if alarm is None else alarm.spec.alarm_class,
-            rule=command.target,
+            rule="" if command.target in board.linkages.outputs else command.target,
             to_state=command.name.value,
             actor=command.actor,
             code=outcome.code,
@@ -142,6 +145,9 @@ HANDLERS: Mapping[CommandName, Handler] = MappingProxyType(
         CommandName.INHIBIT: inhibit,
         CommandName.UNINHIBIT: uninhibit,
         CommandName.DRILL: drill,
+        CommandName.RESTORE: restore,
+        CommandName.OUTPUT: test_output,
+        CommandName.MODE: set_mode,
     }
 )
 """Who carries out what; a command that is not here is refused."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from agent.core.spec import AlarmClass
+from agent.core.spec import AlarmClass, Pattern
 from drivers.clock import Stamp
 from drivers.reading import Quality, Reading, Value
 
@@ -111,6 +111,8 @@ class SetOutput:
     is_active: bool
     cause: str
     """The rule or command that decided it."""
+    pattern: Pattern = Pattern.STEADY
+    """How it moves while it is active."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from agent.core.effects import (
     Telemeter,
 )
 from agent.core.gathering import Gathering
+from agent.core.keys import pressed
 from agent.core.memory import (
     NO_ORDERS,
     AlarmMemory,
@@ -30,7 +31,7 @@ from agent.core.memory import (
     LogPosition,
     Orders,
 )
-from agent.core.spec import AlarmClass, PointSpec, SiteSpec
+from agent.core.spec import AlarmClass, KeySpec, PointSpec, SiteSpec
 from agent.core.telemetry import StateGate, TelemetryGate
 from drivers.clock import ClockState, Stamp
 from drivers.reading import Quality, Reading
@@ -48,6 +49,8 @@ class _Point:
         "heard_s",
         "is_late",
         "is_streamed",
+        "is_watched",
+        "key",
         "scheduled_s",
         "spec",
         "stale_after_s",
@@ -62,6 +65,10 @@ class _Point:
         self.state = StateGate(spec)
         self.alarms: tuple[Alarm, ...] = ()
         """Those that watch it."""
+        self.is_watched = False
+        """By an alarm, or it is a key."""
+        self.key: KeySpec | None = None
+        """What pressing it asks for."""
         self.is_streamed = False
         """One of these wants every reading of it, the same value again too."""
         self.heard_s = -inf
@@ -129,9 +136,14 @@ class Engine:
         for name, alarms in watching.items():
             if name in self._points:
                 self._points[name].alarms = tuple(alarms)
+                self._points[name].is_watched = True
                 self._points[name].is_streamed = any(
                     name in streamed_points(each.spec.condition) for each in alarms
                 )
+        for key in site.keys:
+            if key.point in self._points:
+                self._points[key.point].key = key
+                self._points[key.point].is_watched = True
         self._timed = {
             alarm.spec.id: _Later(alarm)
             for alarm in self._in_order
@@ -150,7 +162,9 @@ class Engine:
         self._board.start(self._orders, self._delays, cause, out)
         for alarm in self._in_order:
             self._look(alarm, alarm.point, cause, out)
-        self._board.set_every_output(out)
+        self._board.self_tests.look(cause, out)
+        self._board.show_signs(cause, out)
+        self._board.set_every_output(cause, out)
         return out.in_order()
 
     def on_readings(self, readings: Iterable[Reading], now: Stamp) -> list[Effect]:
@@ -195,7 +209,7 @@ class Engine:
                 telemetry.append(Telemeter(reading=reading))
             if point.state.passes(reading, at_s):
                 out.states.append(ShowState(reading=reading))
-            if not point.alarms or (
+            if not point.is_watched or (
                 not point.is_streamed
                 and before is not None
                 and before.value == reading.value
@@ -232,12 +246,14 @@ class Engine:
             self._awaits_clock = False
             self._board.clock_was_set(now)
         self._board.appointments.keep(cause, out)
+        self._board.show_signs(cause, out)
         return out.in_order()
 
     def on_command(self, command: Command, now: Stamp) -> tuple[Outcome, list[Effect]]:
         """Return how a person's wish ended and its effects; an event tells of it either way."""
         out = self._gathering(now)
         outcome = obey(self._board, command, now, self._site.box, out)
+        self._board.show_signs(Cause(at=now, at_s=now.mono_s), out)
         return outcome, out.in_order()
 
     def restore(self, memory: AlarmMemory, now: Stamp) -> list[Effect]:
@@ -258,13 +274,14 @@ class Engine:
         cause = Cause(at=now, at_s=now.mono_s)
         self._board.take_back(orders, cause, out)
         self._board.take_up(orders, cause, out)
+        self._board.show_signs(cause, out)
         self._awaits_clock = True
         return out.in_order()
 
     def memory_is_whole(self) -> list[Effect]:
         """Return the effects of knowing that no memory comes any more: what need not cut restores."""
         out = Gathering(self._told.mono_s)
-        self._board.memory_is_whole(out)
+        self._board.memory_is_whole(Cause(at=self._told, at_s=self._told.mono_s), out)
         return out.in_order()
 
     def next_deadline_s(self) -> float | None:
@@ -290,7 +307,10 @@ class Engine:
             ),
             position=position,
             orders=Orders(
-                inhibits=self._board.inhibits.memories(now), drill=self._board.drills.memory(now)
+                inhibits=self._board.inhibits.memories(now),
+                drill=self._board.drills.memory(now),
+                cut=self._board.linkages.cut(),
+                is_manual=self._board.linkages.is_manual,
             ),
             delays=tuple(
                 DelayMemory(rule=each.spec.id, left_s=each.left_s(now.mono_s))
@@ -336,9 +356,15 @@ class Engine:
             deadline_s = alarm.deadline_s
             if deadline_s < cause.at_s or (deadline_s == cause.at_s and alarm.is_pending):
                 self._board.run_out(alarm, cause, out)
+        before = self._latest.get(reading.point)
         self._latest[reading.point] = reading
         for alarm in point.alarms:
             self._look(alarm, reading.point, cause, out)
+        if point.key is not None:
+            command = pressed(point.key, before, reading)
+            if command is not None:
+                obey(self._board, command, cause.at, self._site.box, out)
+                self._board.show_signs(cause, out)
 
     def _look(self, alarm: Alarm, point: str, cause: Cause, out: Gathering) -> None:
         try:

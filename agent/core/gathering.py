@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agent.core.alarm import Alarm
 from agent.core.effects import Effect, Event, Record, SetOutput, ShowAlarm
+from agent.core.spec import Pattern
 
 
 class Gathering:
@@ -21,10 +22,15 @@ class Gathering:
         self.shown: dict[str, Alarm] = {}
         """Alarms to show, once each, as they are at the end of the call."""
 
-    def set_output(self, output: str, is_active: bool, cause: str) -> None:
+    def set_output(
+        self, output: str, is_active: bool, cause: str, pattern: Pattern = Pattern.STEADY
+    ) -> None:
         """Add an output that changes; a change back within the same call is none."""
-        if self.outputs.pop(output, None) is None:
-            self.outputs[output] = SetOutput(output=output, is_active=is_active, cause=cause)
+        before = self.outputs.pop(output, None)
+        if before is None or before.is_active is is_active:
+            self.outputs[output] = SetOutput(
+                output=output, is_active=is_active, cause=cause, pattern=pattern
+            )
 
     def record(self, event: Event) -> None:
         """Add an event."""

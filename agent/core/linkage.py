@@ -1,4 +1,6 @@
-"""Which alarms demand which outputs. An output is active while at least one alarm demands it.
+"""Which alarms make which outputs active, through the linkages of the site.
+
+What an alarm asks of an output, by what the output is:
 
 | output | demanded while the alarm is active or latched, and |
 |---|---|
@@ -10,26 +12,28 @@
 | health | the other way round: active unless an alarm is linked to it and active or latched |
 
 Design section 5: ack stops buzzers and never evacuation sounders; sirens stop by silence or reset.
-After a restart a cut-off with a latch stays cut: until all alarm memory has come, no cut-off and no
-valve is told to restore; it stays as it was claimed or left, and an alarm still cuts it.
+A linkage acts when enough alarms decided by different points ask for it, after its delay, and on relays
+and valves only while the site is in `auto` mode, unless it says otherwise. What it made active stays so
+while it is asked for: neither a change of mode nor a lost detector takes protection away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from math import inf
 
 from agent.core.alarm import Alarm
 from agent.core.effects import AlarmState
-from agent.core.spec import Linkage, OutputKind, OutputSpec
+from agent.core.output import Output
+from agent.core.spec import AlarmClass, Linkage, OutputKind
 
 SOUNDERS = frozenset({OutputKind.SIREN, OutputKind.BUZZER})
 _INDICATORS = SOUNDERS | {OutputKind.STROBE, OutputKind.LAMP}
+_EQUIPMENT = frozenset({OutputKind.RELAY, OutputKind.VALVE})
+"""What waits in manual mode. A cut-off does not: it only ever takes power away."""
 
-HELD = frozenset({OutputKind.CUT_OFF, OutputKind.VALVE})
-"""What is not told to restore before all alarm memory has come."""
-
-AT_START = "start"
-"""The cause of an output's first setting when no alarm demands it."""
+DELAY = "delay"
+MANUAL = "manual"
+"""Codes of what a linkage waits for."""
 
 
 def demands(alarm: Alarm, kind: OutputKind) -> bool:
@@ -54,81 +58,66 @@ def is_linked(linkage: Linkage, alarm: Alarm) -> bool:
     )
 
 
-class _Output:
-    __slots__ = ("demanded_by", "id", "is_active", "is_held", "kind")
+class Link:
+    """One linkage on one of its outputs."""
 
-    def __init__(self, spec: OutputSpec, *, is_held: bool) -> None:
-        self.id = spec.id
-        self.kind = spec.kind
-        self.is_held = is_held
-        """It may be made active and not inactive."""
-        self.demanded_by: dict[str, None] = {}
-        self.is_active = self.wanted()
+    __slots__ = ("asking", "is_effective", "output", "since_s", "spec", "waits_for")
 
-    def wanted(self) -> bool:
-        """Whether it should be active now."""
-        return bool(self.demanded_by) is not (self.kind is OutputKind.HEALTH)
+    def __init__(self, spec: Linkage, output: Output) -> None:
+        self.spec = spec
+        self.output = output
+        self.asking: dict[str, Alarm] = {}
+        """The alarms that ask for the output, by rule, oldest first."""
+        self.since_s = inf
+        """Since when enough of them do."""
+        self.is_effective = False
+        self.waits_for = ""
+        """What it waits for though enough of them do, or nothing."""
 
+    def update(self, alarm: Alarm) -> None:
+        """Take up what `alarm` asks now."""
+        if demands(alarm, self.output.spec.kind):
+            self.asking[alarm.spec.id] = alarm
+        else:
+            self.asking.pop(alarm.spec.id, None)
 
-class Demands:
-    """The demands on every output of a site."""
+    def decide(self, at_s: float, *, is_manual: bool) -> None:
+        """Decide whether it acts at monotonic `at_s`."""
+        self.waits_for = ""
+        # Once it acts, it does so while anybody asks: a detector that is reset takes nothing away.
+        if not self.asking or not (self.is_effective or self._are_enough()):
+            self.since_s, self.is_effective = inf, False
+            return
+        self.since_s = min(self.since_s, at_s)
+        if self.is_effective:
+            return
+        if at_s < self.due_s():
+            self.waits_for = DELAY
+        elif is_manual and self.output.spec.kind in _EQUIPMENT and not self.spec.acts_in_manual:
+            self.waits_for = MANUAL
+        else:
+            self.is_effective = True
 
-    def __init__(
-        self,
-        outputs: Iterable[OutputSpec],
-        linkages: Iterable[Linkage],
-        alarms: Iterable[Alarm],
-        *,
-        holds_cuts: bool = False,
-    ) -> None:
-        """`holds_cuts`: no output of `HELD` is made inactive until `let_go`."""
-        self._outputs = {
-            spec.id: _Output(spec, is_held=holds_cuts and spec.kind in HELD) for spec in outputs
-        }
-        named = tuple(linkages)
-        self._of_alarm = {
-            alarm.spec.id: tuple(
-                self._outputs[output]
-                for output in dict.fromkeys(
-                    output for each in named if is_linked(each, alarm) for output in each.outputs
-                )
-                if output in self._outputs
-            )
-            for alarm in alarms
-        }
+    def due_s(self) -> float:
+        """Return when its delay is over."""
+        return self.since_s if self._is_called() else self.since_s + self.spec.delay_s
 
-    def every(self) -> Iterator[tuple[str, bool, str]]:
-        """Yield each output with whether it should be active and the cause; not what is held."""
-        for output in self._outputs.values():
-            output.is_active = output.wanted()
-            if output.is_active or not output.is_held:
-                yield output.id, output.is_active, next(iter(output.demanded_by), AT_START)
+    def first_rule(self) -> str:
+        """Return the rule that has asked for the longest time."""
+        return next(iter(self.asking), "")
 
-    def let_go(self) -> Iterator[tuple[str, str]]:
-        """Hold nothing any more; yield each held output that has to become inactive, and the cause."""
-        for output in self._outputs.values():
-            if output.is_held:
-                output.is_held = False
-                if not output.is_active:
-                    yield output.id, AT_START
+    def classes(self) -> set[AlarmClass]:
+        """Return the classes of the alarms that ask."""
+        return {alarm.spec.alarm_class for alarm in self.asking.values()}
 
-    def update(self, alarm: Alarm) -> Iterator[tuple[str, bool]]:
-        """Take up what `alarm` demands now; yield each output that has to change, with its new state."""
-        rule = alarm.spec.id
-        for output in self._of_alarm[rule]:
-            if demands(alarm, output.kind):
-                output.demanded_by[rule] = None
-            else:
-                output.demanded_by.pop(rule, None)
-            wanted = output.wanted()
-            if wanted is not output.is_active:
-                output.is_active = wanted
-                if wanted or not output.is_held:
-                    yield output.id, wanted
+    def _are_enough(self) -> bool:
+        if self.spec.needs <= 1:
+            return True
+        return len({alarm.point for alarm in self.asking.values()}) >= self.spec.needs
 
-    def share_sounder(self, one: Alarm, other: Alarm) -> bool:
-        """Return whether the two alarms are linked to a common siren or buzzer."""
-        mine = self._of_alarm[one.spec.id]
+    def _is_called(self) -> bool:
+        """Whether a manual call point says that there is no time to lose."""
         return any(
-            output.kind in SOUNDERS and output in mine for output in self._of_alarm[other.spec.id]
+            alarm.spec.is_call_point or any(each.state.is_active for each in alarm.called_by)
+            for alarm in self.asking.values()
         )

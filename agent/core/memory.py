@@ -17,6 +17,12 @@ RULE_REMOVED = "rule_removed"
 RESTART = "restart"
 """The code of what a restart took up again, or found to have ended."""
 
+CUT, RESTORED = "cut", "restored"
+"""What an output event says in `to` when an output begins or ceases to wait for a person to restore it."""
+
+AUTO, MANUAL = "auto", "manual"
+"""What a mode event says in `to`."""
+
 INHIBITED = "inhibited"
 STARTED = "started"
 FIRST_OUT = "first_out"
@@ -73,6 +79,10 @@ class Orders:
     inhibits: dict[str, InhibitMemory] = field(default_factory=dict)
     """By rule."""
     drill: DrillMemory | None = None
+    cut: frozenset[str] = frozenset()
+    """Outputs that stay active until a person restores them."""
+    is_manual: bool = False
+    """Linkage to equipment waits for a person."""
 
 
 NO_ORDERS = Orders()
@@ -146,6 +156,12 @@ def orders_after(orders: Orders, event: Event) -> Orders:
                 reason=event.reason,
             )
         return replace(orders, drill=drill)
+    if event.kind is EventKind.OUTPUT and event.to_state == CUT:
+        return replace(orders, cut=orders.cut | {event.subject})
+    if event.kind is EventKind.OUTPUT and event.to_state == RESTORED:
+        return replace(orders, cut=orders.cut - {event.subject})
+    if event.kind is EventKind.MODE:
+        return replace(orders, is_manual=event.to_state == MANUAL)
     return orders
 
 

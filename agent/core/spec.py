@@ -357,6 +357,52 @@ class RuleSpec:
     """A person pressed it: delays of linkages in its zone or group no longer count."""
 
 
+class LampSign(StrEnum):
+    """A state of the box that a lamp can show."""
+
+    INHIBIT = "inhibit"
+    """Somebody took a rule out."""
+    TEST = "test"
+    """A drill or an output test runs."""
+    MANUAL = "manual"
+    """Linkage to equipment waits for a person."""
+
+
+class Pattern(StrEnum):
+    """How an output that is active moves."""
+
+    STEADY = "steady"
+    PULSED = "pulsed"
+    """One second on, one second off."""
+    TEMPORAL_3 = "temporal-3"
+    """Three times half a second on and half a second off, then a second and a half of rest in place of
+    the last half (ISO 8201: the evacuation signal)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTest:
+    """When an output tests itself."""
+
+    calendar: Calendar
+    days: frozenset[int]
+    """0 for Monday."""
+    minute: int
+    """After midnight."""
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySpec:
+    """A key on the box: pressing it (the contact becomes active) is a person's command."""
+
+    point: str
+    command: str
+    """`ack`, `silence`, `reset`, `restore`, or `mode`: a switch, active for manual."""
+    target: str = ""
+    """`restore`: the output."""
+    actor: str = "key"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSpec:
     """An output in the words of the site: active means it does its protective work."""
@@ -370,6 +416,23 @@ class OutputSpec:
     pulse_s: float = 0.0
     """Above 0: the hardware itself ends what was made active after this long; that it rests again while
     active is asked for is as it should be."""
+    max_on_s: float = 0.0
+    """Longest time active at a stretch; then it rests until it is asked for anew. 0: no limit."""
+    min_off_s: float = 0.0
+    """Shortest rest before it is made active again."""
+    stagger_s: float = 0.0
+    """Loads that have it are switched in one after another, so long after the one before (GB 50116 4.1.5)."""
+    interlock: str = ""
+    """The rule that forbids it while active; while that is unknown nothing is started."""
+    is_restored_by_hand: bool = False
+    """Once made active it stays so until a person restores it on the spot."""
+    test_max_s: float = 0.0
+    """Longest test a person may order, or of its self-test; 0: it is never tested."""
+    self_test: SelfTest | None = None
+    shows: LampSign | None = None
+    """A lamp that shows a state of the box, beside what linkages ask of it."""
+    patterns: tuple[tuple[AlarmClass, Pattern], ...] = ()
+    """How a sounder or strobe sounds or flashes, by the class that demands it; steady where none is named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,6 +444,12 @@ class Linkage:
     rules: tuple[str, ...] = ()
     classes: tuple[AlarmClass, ...] = ()
     zones: tuple[str, ...] = ()
+    needs: int = 1
+    """So many alarms decided by different points (GB 50116-2013 4.1.6: two for equipment)."""
+    delay_s: float = 0.0
+    """How long it waits; a manual call point of the zone or group ends the wait."""
+    acts_in_manual: bool = False
+    """It moves relays and valves though the site is switched to manual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -393,6 +462,7 @@ class SiteSpec:
     rules: tuple[RuleSpec, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
     linkages: tuple[Linkage, ...] = ()
+    keys: tuple[KeySpec, ...] = ()
     derived: tuple[DerivedSpec, ...] = ()
     inhibit_max_s: float = 7 * 86400.0
     """No inhibit is longer: what is longer is a change of the configuration."""

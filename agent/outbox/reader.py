@@ -26,7 +26,14 @@ _CACHED = 3
 _REPLAYED_PER_RULE = 4
 """Without a snapshot, so many last events of each rule and kind are given: state, and how it came."""
 
-_REPLAYED = (EventKind.ALARM, EventKind.SILENCE, EventKind.INHIBIT, EventKind.DRILL, EventKind.MODE)
+_REPLAYED = (
+    EventKind.ALARM,
+    EventKind.SILENCE,
+    EventKind.INHIBIT,
+    EventKind.DRILL,
+    EventKind.MODE,
+    EventKind.OUTPUT,
+)
 """What moves the memory of alarms and of what people ordered (agent.core.memory)."""
 
 _MARKS = tuple(f'"kind":"{kind}"'.encode("ascii") for kind in _REPLAYED)

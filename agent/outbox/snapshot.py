@@ -32,13 +32,17 @@ def load_snapshot(root: Path, files: Files) -> AlarmSnapshot | None:
     with TinyDB(root / _NAME, files, storage=AtomicStorage) as db:
         storage = cast("AtomicStorage", db.storage)
         try:
-            position, drill = (db.table(name).get(doc_id=1) for name in ("position", "drill"))
+            position, drill, mode = (
+                db.table(name).get(doc_id=1) for name in ("position", "drill", "mode")
+            )
             snapshot = snapshot_record(
                 position if isinstance(position, dict) else None,
                 db.table("alarms").all(),
                 db.table("inhibits").all(),
                 drill if isinstance(drill, dict) else None,
                 db.table("delays").all(),
+                db.table("outputs").all(),
+                mode if isinstance(mode, dict) else None,
             )
             is_there = storage.read() is not None
         except (AttributeError, ValueError) as error:

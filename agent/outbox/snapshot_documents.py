@@ -1,4 +1,4 @@
-"""The alarm snapshot as TinyDB tables: position, alarms, inhibits, drill, delays."""
+"""The alarm snapshot as TinyDB tables: position, alarms, inhibits, drill, outputs, mode, delays."""
 
 from __future__ import annotations
 
@@ -61,6 +61,8 @@ def snapshot_tables(snapshot: AlarmSnapshot) -> dict[str, dict[str, Any]]:
                 }
             ]
         ),
+        "outputs": _numbered([{"cut": each} for each in sorted(snapshot.orders.cut)]),
+        "mode": _numbered([{"is_manual": True}] if snapshot.orders.is_manual else []),
         "delays": _numbered(
             [{"rule": each.rule, "left_s": each.left_s} for each in snapshot.delays]
         ),
@@ -73,6 +75,8 @@ def snapshot_record(
     inhibits: Rows = (),
     drill: Mapping[str, Any] | None = None,
     delays: Rows = (),
+    outputs: Rows = (),
+    mode: Mapping[str, Any] | None = None,
 ) -> AlarmSnapshot:
     """Return the snapshot that documents hold; what an older version did not write is at rest.
 
@@ -115,6 +119,8 @@ def snapshot_record(
                     actor=drill["actor"],
                     reason=drill["reason"],
                 ),
+                cut=frozenset(each["cut"] for each in outputs),
+                is_manual=mode is not None and mode["is_manual"] is True,
             ),
             delays=tuple(DelayMemory(rule=each["rule"], left_s=each["left_s"]) for each in delays),
         )

@@ -1,0 +1,255 @@
+"""All outputs of a site with the linkages on them: who demands what, and what that makes of each output.
+
+After a restart a cut-off with a latch stays cut: until all alarm memory has come, no cut-off and no
+valve is told to restore; it stays as it was claimed or left, and an alarm still cuts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from math import inf
+
+from agent.core.alarm import Alarm
+from agent.core.appointments import Appointment, Appointments
+from agent.core.cause import Cause
+from agent.core.effects import Event, EventKind
+from agent.core.gathering import Gathering
+from agent.core.linkage import SOUNDERS, Link, is_linked
+from agent.core.memory import CUT, RESTORED, Orders
+from agent.core.output import Output, StartQueue
+from agent.core.spec import AlarmClass, LampSign, OutputKind, Pattern, SiteSpec
+from agent.core.watching import Truth
+
+HELD = frozenset({OutputKind.CUT_OFF, OutputKind.VALVE})
+"""What is not told to restore before all alarm memory has come."""
+
+AT_START = "start"
+"""The cause of an output's first setting when no alarm demands it."""
+
+WAITING, BLOCKED = "waiting", "blocked"
+"""What an output event says in `to` beside what the output did; see also agent.core.memory."""
+
+TEST = "test"
+
+
+class Linkages:
+    """The outputs of a site and the links on them."""
+
+    def __init__(
+        self,
+        site: SiteSpec,
+        alarms: Mapping[str, Alarm],
+        appointments: Appointments,
+        *,
+        holds_cuts: bool = False,
+    ) -> None:
+        """`holds_cuts`: no output of `HELD` is made inactive until `let_go`."""
+        self.is_manual = False
+        self._alarms = alarms
+        self._appointments = appointments
+        queue = StartQueue()
+        self.outputs = {
+            spec.id: Output(
+                spec,
+                queue,
+                is_held=holds_cuts and (spec.kind in HELD or spec.is_restored_by_hand),
+            )
+            for spec in site.outputs
+        }
+        self._links = tuple(
+            Link(spec, self.outputs[name])
+            for spec in site.linkages
+            for name in dict.fromkeys(spec.outputs)
+            if name in self.outputs
+        )
+        self._of_alarm = {
+            alarm.spec.id: tuple(link for link in self._links if is_linked(link.spec, alarm))
+            for alarm in alarms.values()
+        }
+        self._on_output: dict[str, list[Link]] = {name: [] for name in self.outputs}
+        for link in self._links:
+            self._on_output[link.output.spec.id].append(link)
+        self._again = {
+            name: Appointment(partial(self._decide, output))
+            for name, output in self.outputs.items()
+        }
+        self._link_again = {
+            link: Appointment(partial(self._decide_link, link))
+            for link in self._links
+            if link.spec.delay_s
+        }
+        self._locked: dict[str, list[Output]] = {}
+        for name, output in self.outputs.items():
+            links = self._on_output[name]
+            output.is_demanded = partial(_is_any_effective, links)
+            if output.spec.interlock in alarms:
+                lock = alarms[output.spec.interlock]
+                output.forbids = partial(_forbids, lock)
+                self._locked.setdefault(lock.spec.id, []).append(output)
+
+    # -- what alarms do ---------------------------------------------------------------------------
+
+    def update(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
+        """Take up what `alarm` asks now, and set the outputs that change."""
+        for link in self._of_alarm[alarm.spec.id]:
+            link.update(alarm)
+            self._decide_link(link, cause, out, rule=alarm.spec.id)
+        self.unlock(alarm, cause, out)
+
+    def unlock(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
+        """Decide anew what an interlock forbids or may forbid."""
+        for output in self._locked.get(alarm.spec.id, ()):
+            self._decide(output, cause, out)
+
+    def every(self, cause: Cause, out: Gathering) -> None:
+        """Set each output once to what is demanded now, whatever was set before; not what is held."""
+        for output in self.outputs.values():
+            is_active = output.decide(cause.at_s)
+            output.is_active = is_active
+            output.pattern = self.pattern(output) if is_active else Pattern.STEADY
+            if is_active or not output.is_held:
+                why = self._why(output, AT_START)
+                out.set_output(output.spec.id, is_active, why, output.pattern)
+
+    def let_go(self, cause: Cause, out: Gathering) -> None:
+        """Hold nothing any more; set what was held and need not be active."""
+        for output in self.outputs.values():
+            if output.is_held:
+                output.is_held = False
+                if not output.is_active:
+                    output.is_active = True  # it was never told to restore
+                    self._decide(output, cause, out)
+
+    def share_sounder(self, one: Alarm, other: Alarm) -> bool:
+        """Return whether the two alarms are linked to a common siren or buzzer."""
+        mine = {link.output.spec.id for link in self._of_alarm[one.spec.id]}
+        return any(
+            link.output.spec.kind in SOUNDERS and link.output.spec.id in mine
+            for link in self._of_alarm[other.spec.id]
+        )
+
+    def pattern(self, output: Output) -> Pattern:
+        """Return how an output moves while active: as the most urgent class asks that demands it."""
+        named = output.spec.patterns
+        if not named:
+            return Pattern.STEADY
+        asked = {
+            each
+            for link in self._on_output[output.spec.id]
+            if link.is_effective
+            for each in link.classes()
+        }
+        urgent = min(asked, key=lambda each: each.rank, default=None)
+        return next((how for each, how in named if each is urgent), Pattern.STEADY)
+
+    # -- what people do ---------------------------------------------------------------------------
+
+    def set_mode(self, is_manual: bool, cause: Cause, out: Gathering) -> None:
+        """Switch the site to manual or auto; what waited acts at once."""
+        self.is_manual = is_manual
+        for link in self._links:
+            self._decide_link(link, cause, out)
+
+    def restore(self, output: Output, cause: Cause, out: Gathering) -> None:
+        """End a cut that no alarm asks for any more."""
+        output.is_cut = False
+        out.record(self._event(output, CUT, RESTORED, cause, code=RESTORED))
+        self._decide(output, cause, out)
+
+    def take_up(self, orders: Orders, cause: Cause, out: Gathering) -> None:
+        """Go on with the mode and with the outputs that wait for a person, as before this run."""
+        self.is_manual = orders.is_manual
+        for name, output in self.outputs.items():
+            if output.spec.is_restored_by_hand and not output.is_demanded():
+                output.is_cut = name in orders.cut
+                self._decide(output, cause, out)
+
+    def cut(self) -> frozenset[str]:
+        """Return the outputs that stay active until a person restores them."""
+        return frozenset(name for name, output in self.outputs.items() if output.is_cut)
+
+    def test(self, output: Output, seconds: float, cause: Cause, out: Gathering) -> None:
+        """Make an output active for so long, or end its test (0)."""
+        output.test_until_s = cause.at_s + seconds if seconds else cause.at_s
+        self._decide(output, cause, out)
+
+    def show_sign(self, sign: LampSign, is_there: bool, cause: Cause, out: Gathering) -> None:
+        """Bring the lamps of a state of the box in step with it."""
+        for output in self.outputs.values():
+            if output.spec.shows is sign and output.is_sign is not is_there:
+                output.is_sign = is_there
+                self._decide(output, cause, out)
+
+    def is_testing(self, at_s: float) -> bool:
+        """Return whether an output is tested."""
+        return any(at_s < output.test_until_s for output in self.outputs.values())
+
+    # -- deciding ---------------------------------------------------------------------------------
+
+    def _decide_link(self, link: Link, cause: Cause, out: Gathering, *, rule: str = "") -> None:
+        waited_for = link.waits_for
+        link.decide(cause.at_s, is_manual=self.is_manual)
+        if link.waits_for and link.waits_for != waited_for:
+            first, code = link.first_rule(), link.waits_for
+            out.record(self._event(link.output, "", WAITING, cause, code=code, rule=first))
+        if link in self._link_again:
+            due_s = link.due_s()
+            self._appointments.make(self._link_again[link], due_s if cause.at_s < due_s else inf)
+        self._decide(link.output, cause, out, rule=rule)
+
+    def _decide(self, output: Output, cause: Cause, out: Gathering, *, rule: str = "") -> None:
+        refused, was_cut = output.refusal, output.is_cut
+        is_active = output.decide(cause.at_s)
+        if output.is_cut and not was_cut:
+            out.record(self._event(output, "", CUT, cause, code=CUT, rule=self._why(output, "")))
+        if output.refusal and output.refusal != refused:
+            why = self._why(output, "")
+            out.record(self._event(output, "", BLOCKED, cause, code=output.refusal, rule=why))
+        self._appointments.make(self._again[output.spec.id], output.due_s)
+        pattern = self.pattern(output) if is_active else Pattern.STEADY
+        if is_active is not output.is_active or pattern is not output.pattern:
+            output.is_active, output.pattern = is_active, pattern
+            if is_active or not output.is_held:
+                why = cause.command or rule or self._why(output, AT_START)
+                out.set_output(output.spec.id, is_active, why, pattern)
+
+    def _why(self, output: Output, otherwise: str) -> str:
+        """Return the rule that demands an output."""
+        links = self._on_output[output.spec.id]
+        rules = (link.first_rule() for link in links if link.asking)
+        return next(rules, otherwise)
+
+    def _event(
+        self,
+        output: Output,
+        before: str,
+        after: str,
+        cause: Cause,
+        *,
+        code: str,
+        rule: str = "",
+    ) -> Event:
+        alarm = self._alarms.get(rule)
+        return Event(
+            kind=EventKind.OUTPUT,
+            subject=output.spec.id,
+            at=cause.at,
+            alarm_class=AlarmClass.TECHNICAL if alarm is None else alarm.spec.alarm_class,
+            rule=rule,
+            from_state=before,
+            to_state=after,
+            actor=cause.actor,
+            reason=cause.reason,
+            code=code,
+            zone=output.spec.zone,
+            is_test=alarm is not None and alarm.is_test,
+        )
+
+
+def _is_any_effective(links: list[Link]) -> bool:
+    return any(each.is_effective for each in links)
+
+
+def _forbids(lock: Alarm) -> Truth:
+    return True if lock.state.is_active else lock.truth

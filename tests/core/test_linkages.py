@@ -1,0 +1,457 @@
+"""Outputs: delays, several detectors, manual mode, interlocks, times, turns, cuts, tests, keys and lamps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agent.core.effects import Command, CommandName, Event, EventKind, Outcome, SetOutput
+from agent.core.engine import Engine
+from agent.core.memory import NO_ORDERS, Orders, orders_after
+from agent.core.spec import (
+    AlarmClass,
+    Contact,
+    KeySpec,
+    LampSign,
+    Linkage,
+    OutputKind,
+    OutputSpec,
+    Pattern,
+    PointKind,
+    PointSpec,
+    RuleSpec,
+    SelfTest,
+    SiteSpec,
+)
+from drivers.clock import ClockState
+from drivers.reading import Value
+from tests.core.test_voting import Utc
+from tests.core.timeline import World
+
+POINTS = ("smoke-1", "smoke-2", "call", "door", "key", "switch")
+
+
+def rule(name: str, point: str, alarm_class: str = "fire", **more: object) -> RuleSpec:
+    plain = RuleSpec(
+        id=name, alarm_class=AlarmClass(alarm_class), condition=Contact(point=point), zone="hall"
+    )
+    return replace(plain, **more)  # type: ignore[arg-type]
+
+
+RULES = (
+    rule("smoke-a", "smoke-1"),
+    rule("smoke-b", "smoke-2"),
+    rule("call", "call", is_call_point=True),
+    rule("interlock.fan", "door", "technical", needs_ack=False),
+)
+
+
+def output(name: str, kind: str = "relay", **more: object) -> OutputSpec:
+    return replace(OutputSpec(id=name, kind=OutputKind(kind)), **more)  # type: ignore[arg-type]
+
+
+def world(*outputs: OutputSpec, keys: tuple[KeySpec, ...] = (), **link: object) -> World:
+    names = tuple(each.id for each in outputs)
+    plain = Linkage(id="fire", outputs=names, classes=(AlarmClass.FIRE,))
+    site = SiteSpec(
+        site="s",
+        box="box",
+        points=tuple(PointSpec(id=name, kind=PointKind.GENERIC) for name in POINTS),
+        rules=RULES,
+        outputs=outputs,
+        linkages=(replace(plain, **link),),  # type: ignore[arg-type]
+        keys=keys,
+    )
+    made = World(site)
+    quiet: dict[str, Value | None] = dict.fromkeys(POINTS, False)
+    made.values.update(quiet)
+    made.read(quiet)
+    return made
+
+
+def read(made: World, **values: Value | None) -> list[str]:
+    named = {name.replace("_", "-"): value for name, value in values.items()}
+    made.values.update(named)
+    made.read(named)
+    return made.active_outputs()
+
+
+def wait(made: World, seconds: float) -> list[str]:
+    made.advance(seconds)
+    return made.active_outputs()
+
+
+def order(made: World, name: str, target: str = "", /, **more: object) -> str:
+    wish = Command(id="c", name=CommandName(name), actor="anna", origin="cli", target=target)
+    outcome, effects = made.engine.on_command(replace(wish, **more), made.clock.stamp())  # type: ignore[arg-type]
+    made.do(effects)
+    assert isinstance(outcome, Outcome)
+    return outcome.code
+
+
+def told(made: World, *kinds: str) -> list[tuple[str, str, str]]:
+    return [
+        (event.subject, event.to_state, event.code)
+        for event in made.events
+        if event.kind is EventKind.OUTPUT and (not kinds or event.to_state in kinds)
+    ]
+
+
+# -- several detectors, delays ---------------------------------------------------------------------
+
+
+def test_equipment_that_needs_two_detectors_waits_for_the_second_and_then_stays() -> None:
+    made = world(output("fan"), needs=2)
+    assert read(made, smoke_1=True) == []
+    assert read(made, smoke_2=True) == ["fan"]
+    assert read(made, smoke_1=False, smoke_2=False) == ["fan"]  # both are latched
+    for name in ("smoke-a", "smoke-b"):
+        made.command("ack", name)
+    made.command("reset", "smoke-a")
+    assert made.active_outputs() == ["fan"]
+    made.command("reset", "smoke-b")
+    assert made.active_outputs() == []
+
+
+def test_two_rules_on_one_detector_are_one_detector() -> None:
+    made = world(output("fan"), needs=2)
+    site = replace(made.site, rules=(*RULES, rule("smoke-again", "smoke-1")))
+    again = World(site)
+    assert read(again, smoke_1=True) == []
+
+
+def test_a_linkage_waits_for_its_delay_and_says_so() -> None:
+    made = world(output("fan"), delay_s=60.0)
+    assert read(made, smoke_1=True) == []
+    assert told(made) == [("fan", "waiting", "delay")]
+    assert wait(made, 59.9) == []
+    assert wait(made, 0.1) == ["fan"]
+    assert told(made) == [("fan", "waiting", "delay")]
+
+
+def test_a_manual_call_point_ends_the_wait() -> None:
+    made = world(output("fan"), delay_s=60.0)
+    read(made, smoke_1=True)
+    wait(made, 10)
+    assert read(made, call=True) == ["fan"]
+
+
+def test_a_delay_begins_anew_when_the_alarm_was_reset_before_it_was_over() -> None:
+    made = world(output("fan"), delay_s=60.0)
+    read(made, smoke_1=True)
+    read(made, smoke_1=False)
+    made.command("ack", "smoke-a")
+    made.command("reset", "smoke-a")
+    wait(made, 50)
+    assert read(made, smoke_1=True) == []
+    assert wait(made, 59) == []
+    assert wait(made, 1) == ["fan"]
+
+
+# -- mode ------------------------------------------------------------------------------------------
+
+
+def test_in_manual_mode_equipment_waits_for_a_person_and_sirens_do_not() -> None:
+    made = world(output("fan"), output("siren", "siren"), output("supply", "cut-off"))
+    assert order(made, "mode", mode="manual") == "done"
+    assert read(made, smoke_1=True) == ["siren", "supply"]
+    assert told(made, "waiting") == [("fan", "waiting", "manual")]
+    assert order(made, "mode", mode="auto") == "done"
+    assert made.active_outputs() == ["fan", "siren", "supply"]
+    modes = [(e.from_state, e.to_state, e.actor) for e in made.events if e.kind is EventKind.MODE]
+    assert modes == [("auto", "manual", "anna"), ("manual", "auto", "anna")]
+
+
+def test_switching_to_manual_takes_nothing_away() -> None:
+    made = world(output("fan"))
+    read(made, smoke_1=True)
+    order(made, "mode", mode="manual")
+    assert made.active_outputs() == ["fan"]
+
+
+def test_a_linkage_may_act_in_manual_mode_too() -> None:
+    made = world(output("fan"), acts_in_manual=True)
+    order(made, "mode", mode="manual")
+    assert read(made, smoke_1=True) == ["fan"]
+
+
+def test_a_mode_that_is_none_is_refused_and_the_same_one_is_no_event() -> None:
+    made = world(output("fan"))
+    assert order(made, "mode", mode="semi") == "bad_argument"
+    assert order(made, "mode", mode="auto") == "done"
+    assert not [event for event in made.events if event.kind is EventKind.MODE]
+
+
+# -- interlock, times, turns -----------------------------------------------------------------------
+
+
+def test_an_interlock_goes_before_every_demand_and_is_told() -> None:
+    made = world(output("fan", interlock="interlock.fan"))
+    assert read(made, smoke_1=True) == ["fan"]
+    assert read(made, door=True) == []
+    assert told(made) == [("fan", "blocked", "interlock")]
+    assert read(made, door=False) == ["fan"]
+
+
+def test_an_unknown_interlock_starts_nothing_and_stops_nothing() -> None:
+    made = world(output("fan", interlock="interlock.fan"))
+    read(made, door=None)
+    assert read(made, smoke_1=True) == []
+    assert read(made, door=False) == ["fan"]
+    assert read(made, door=None) == ["fan"]
+
+
+def test_a_longest_time_active_ends_it_until_it_is_asked_for_anew() -> None:
+    made = world(output("fan", max_on_s=30.0))
+    assert read(made, smoke_1=True) == ["fan"]
+    assert wait(made, 29.9) == ["fan"]
+    assert wait(made, 0.1) == []
+    assert told(made) == [("fan", "blocked", "max_on_time")]
+    assert read(made, smoke_2=True) == []
+    read(made, smoke_1=False, smoke_2=False)
+    made.command("ack")
+    made.command("reset")
+    assert read(made, smoke_1=True) == ["fan"]
+
+
+def test_a_shortest_rest_is_kept() -> None:
+    made = world(output("siren", "siren", min_off_s=20.0))
+    read(made, smoke_1=True)
+    made.command("silence", "smoke-a")
+    wait(made, 5)
+    assert read(made, smoke_2=True) == []
+    assert wait(made, 14.9) == []
+    assert wait(made, 0.1) == ["siren"]
+
+
+def test_loads_are_switched_in_one_after_another() -> None:
+    made = world(*(output(f"fan-{n}", stagger_s=3.0) for n in (1, 2, 3)), output("plain"))
+    assert read(made, smoke_1=True) == ["fan-1", "plain"]
+    assert wait(made, 2.9) == ["fan-1", "plain"]
+    assert wait(made, 0.1) == ["fan-1", "fan-2", "plain"]
+    assert wait(made, 3.0) == ["fan-1", "fan-2", "fan-3", "plain"]
+
+
+def test_what_cuts_is_never_staggered_and_power_returns_in_turn() -> None:
+    shed = [
+        output(f"shed-{n}", "cut-off", is_energised_when_active=False, stagger_s=5.0)
+        for n in (1, 2)
+    ]
+    made = world(*shed)
+    wait(made, 20)  # they were switched in after the start, in turn
+    assert read(made, smoke_1=True) == ["shed-1", "shed-2"]
+    read(made, smoke_1=False)
+    made.command("ack")
+    made.command("reset")
+    assert made.active_outputs() == ["shed-2"]
+    assert wait(made, 5) == []
+
+
+# -- restored by hand ------------------------------------------------------------------------------
+
+
+def shed(made: World) -> None:
+    read(made, smoke_1=True)
+    read(made, smoke_1=False)
+    made.command("ack")
+
+
+def test_a_cut_is_given_back_by_a_person_on_the_spot_and_only_after_the_reset() -> None:
+    made = world(output("supply", "cut-off", is_restored_by_hand=True))
+    assert order(made, "restore", "supply") == "not_active"
+    shed(made)
+    assert order(made, "restore", "supply") == "latched"
+    made.command("reset")
+    assert made.active_outputs() == ["supply"]
+    assert order(made, "restore", "supply", origin="mqtt") == "not_on_spot"
+    assert order(made, "restore", "suply") == "unknown_output"
+    assert made.active_outputs() == ["supply"]
+    assert order(made, "restore", "supply", origin="key") == "done"
+    assert made.active_outputs() == []
+    assert told(made) == [("supply", "cut", "cut"), ("supply", "restored", "restored")]
+
+
+def test_a_cut_stays_over_a_restart_by_snapshot_and_by_the_log() -> None:
+    made = world(output("supply", "cut-off", is_restored_by_hand=True))
+    shed(made)
+    made.command("reset")
+    snapshot = made.engine.snapshot(None)
+    assert snapshot.orders.cut == {"supply"}
+    replayed = NO_ORDERS
+    for event in made.events:
+        replayed = orders_after(replayed, event)
+    assert replayed == snapshot.orders
+    again = Engine(made.site, snapshot.memories, orders=snapshot.orders)
+    made.outputs.clear()
+    made.events.clear()
+    made.engine = again
+    made.do(again.start(made.clock.stamp()))
+    assert made.active_outputs() == ["supply"]
+    assert told(made) == []  # it is no new cut
+    assert order(made, "restore", "supply") == "done"
+    assert made.active_outputs() == []
+    assert made.engine.snapshot(None).orders == NO_ORDERS
+
+
+def test_a_cut_that_the_log_knows_late_is_taken_up_and_one_it_ended_is_let_go() -> None:
+    made = world(output("supply", "cut-off", is_restored_by_hand=True))
+    made.do(made.engine.restore_orders(Orders(cut=frozenset({"supply"})), made.clock.stamp()))
+    assert made.active_outputs() == ["supply"]
+    made.do(made.engine.restore_orders(NO_ORDERS, made.clock.stamp()))
+    assert made.active_outputs() == []
+
+
+def test_manual_mode_is_remembered() -> None:
+    made = world(output("fan"))
+    order(made, "mode", mode="manual")
+    snapshot = made.engine.snapshot(None)
+    assert snapshot.orders.is_manual
+    replayed = NO_ORDERS
+    for event in made.events:
+        replayed = orders_after(replayed, event)
+    assert replayed == snapshot.orders
+    made.engine = Engine(made.site, (), orders=snapshot.orders)
+    made.do(made.engine.start(made.clock.stamp()))
+    made.read(dict.fromkeys(POINTS, False))
+    assert read(made, smoke_1=True) == []
+
+
+# -- tests -----------------------------------------------------------------------------------------
+
+
+def test_a_person_tests_an_output_for_a_bounded_time() -> None:
+    made = world(output("siren", "siren", test_max_s=10.0), output("supply", "cut-off"))
+    assert order(made, "output", "siren", is_on=True, duration_s=5.0) == "done"
+    assert made.active_outputs() == ["siren"]
+    assert wait(made, 5) == []
+    assert order(made, "output", "siren", is_on=True, duration_s=10.0) == "done"
+    assert order(made, "output", "siren", is_on=False) == "done"
+    assert made.active_outputs() == []
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "code"),
+    [
+        ("siren", {"is_on": True}, "no_end"),
+        ("siren", {}, "bad_argument"),
+        ("siren", {"is_on": True, "duration_s": 11.0}, "too_long"),
+        ("siren", {"is_on": True, "duration_s": -1.0}, "bad_argument"),
+        ("siren", {"is_on": True, "duration_s": float("nan")}, "bad_argument"),
+        ("siren", {"is_on": False}, "not_active"),
+        ("supply", {"is_on": True, "duration_s": 1.0}, "not_allowed"),
+        ("nothing", {"is_on": True, "duration_s": 1.0}, "unknown_output"),
+    ],
+)
+def test_a_test_that_makes_no_sense_is_refused_and_moves_nothing(
+    target: str, more: dict[str, object], code: str
+) -> None:
+    made = world(output("siren", "siren", test_max_s=10.0), output("supply", "cut-off"))
+    assert order(made, "output", target, **more) == code
+    assert made.active_outputs() == []
+    last = made.events[-1]
+    assert (last.kind, last.to_state, last.code) == (EventKind.COMMAND, "output", code)
+
+
+def test_what_an_interlock_forbids_is_not_tested() -> None:
+    made = world(output("fan", test_max_s=10.0, interlock="interlock.fan"))
+    read(made, door=True)
+    assert order(made, "output", "fan", is_on=True, duration_s=5.0) == "interlocked"
+
+
+def test_an_alarm_during_a_test_keeps_the_output_active_after_it() -> None:
+    made = world(output("siren", "siren", test_max_s=10.0))
+    order(made, "output", "siren", is_on=True, duration_s=5.0)
+    read(made, smoke_1=True)
+    assert wait(made, 60) == ["siren"]
+
+
+def test_an_output_tests_itself_at_its_minute_of_the_week() -> None:
+    made = world(output("siren", "siren"))
+    at_ms = made.clock.stamp().wall_ms
+    minute = at_ms // 60_000 + 2
+    day = (minute // 1440 + 3) % 7
+    test = SelfTest(calendar=Utc(), days=frozenset({day}), minute=minute % 1440, for_s=2.0)
+    site = replace(made.site, outputs=(output("siren", "siren", self_test=test),))
+    again = World(site, clock=made.clock)
+    assert again.clock.stamp().clock is ClockState.SYNCED
+    again.advance((minute * 60_000 - at_ms) / 1000)
+    assert again.active_outputs() == ["siren"]
+    assert told(again) == [("siren", "tested", "test")]
+    assert wait(again, 2) == []
+    assert wait(again, 120) == []
+
+
+# -- keys and lamps --------------------------------------------------------------------------------
+
+
+def test_a_key_is_a_person_and_only_a_press_counts() -> None:
+    made = world(
+        output("buzzer", "buzzer"), keys=(KeySpec(point="key", command="ack", actor="lobby"),)
+    )
+    read(made, smoke_1=True)
+    assert read(made, key=True) == []
+    acked: Event = next(event for event in made.events if event.to_state == "active_acked")
+    assert acked.actor == "lobby"
+    read(made, smoke_2=True)
+    assert made.active_outputs() == ["buzzer"]
+    assert read(made, key=None) == ["buzzer"]
+    assert read(made, key=True) == ["buzzer"]  # back from unknown: nobody pressed
+    assert read(made, key=False) == ["buzzer"]
+    assert read(made, key=True) == []
+
+
+def test_a_switch_sets_the_mode_both_ways_and_a_lamp_shows_it() -> None:
+    made = world(
+        output("fan"),
+        output("lamp", "lamp", shows=LampSign.MANUAL),
+        keys=(KeySpec(point="switch", command="mode"),),
+    )
+    site = replace(
+        made.site, linkages=(Linkage(id="f", outputs=("fan",), classes=(AlarmClass.FIRE,)),)
+    )
+    made = World(site)
+    made.read(dict.fromkeys(POINTS, False))
+    assert read(made, switch=True) == ["lamp"]
+    assert read(made, smoke_1=True) == ["lamp"]
+    assert read(made, switch=False) == ["fan"]
+
+
+def test_lamps_show_inhibits_and_tests() -> None:
+    made = world(
+        output("inhibited", "lamp", shows=LampSign.INHIBIT),
+        output("testing", "lamp", shows=LampSign.TEST),
+        output("siren", "siren", test_max_s=10.0),
+        classes=(AlarmClass.GAS,),
+    )
+    order(made, "inhibit", "smoke-a", duration_s=60.0, reason="works")
+    assert made.active_outputs() == ["inhibited"]
+    order(made, "output", "siren", is_on=True, duration_s=5.0)
+    assert made.active_outputs() == ["inhibited", "siren", "testing"]
+    assert wait(made, 5) == ["inhibited"]
+    order(made, "drill", is_on=True, scope=("hall",), duration_s=60.0)
+    assert made.active_outputs() == ["inhibited", "testing"]
+    assert wait(made, 60) == []
+
+
+# -- patterns --------------------------------------------------------------------------------------
+
+
+def test_the_most_urgent_class_decides_how_a_siren_sounds() -> None:
+    named = ((AlarmClass.FIRE, Pattern.TEMPORAL_3), (AlarmClass.TECHNICAL, Pattern.PULSED))
+    made = world(output("siren", "siren", patterns=named), classes=())
+    made = World(
+        replace(made.site, linkages=(Linkage(id="all", outputs=("siren",), zones=("hall",)),))
+    )
+    made.read(dict.fromkeys(POINTS, False))
+
+    def patterns() -> list[Pattern]:
+        effects = [each for each in made.effects if isinstance(each, SetOutput) and each.is_active]
+        return [each.pattern for each in effects]
+
+    read(made, door=True)
+    assert patterns() == [Pattern.PULSED]
+    read(made, smoke_1=True)
+    assert patterns() == [Pattern.PULSED, Pattern.TEMPORAL_3]
+    read(made, smoke_2=True)
+    assert patterns() == [Pattern.PULSED, Pattern.TEMPORAL_3]
