@@ -11,9 +11,11 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
+from types import MappingProxyType
 
 from agent.core.effects import Event, EventKind, SetOutput
-from agent.core.spec import OutputKind, OutputSpec
+from agent.core.spec import OutputKind, OutputSpec, Pattern
 from agent.local.view import OutputView
 from drivers.backoff import Backoff
 from drivers.base import Emit, OutputLine
@@ -50,6 +52,11 @@ class OutputLimits:
     retry_cap_s: float = 5.0
     pulse_slack_s: float = 1.0
     """How much longer than asked a pulse may last before it counts as stuck."""
+
+
+def state_point(output: str) -> str:
+    """Return the id of the point that says what an output with a feedback point was made to be."""
+    return f"{output}.active"
 
 
 def health_point(output: str) -> str:
@@ -165,6 +172,10 @@ class _Worker:
         self._backoff = Backoff(limits.retry_first_s, limits.retry_cap_s)
         self._wish: SetOutput | None = None
         self._is_written = False
+        self._began_s = 0.0
+        """When the present wish was asked, for its pattern."""
+        self._level = False
+        """What was last written for it."""
         self._pulse_ends_s: float | None = None
         """When the pulse that the present wish asked for is over for sure; None before it is confirmed."""
         self._timeout_s = max(limits.timeout_s, line.longest_s)
@@ -186,8 +197,13 @@ class _Worker:
             return
         before = self._wish
         self._wish = wish
-        if before is None or before.is_active is not wish.is_active:
+        if (
+            before is None
+            or before.is_active is not wish.is_active
+            or before.pattern is not wish.pattern
+        ):
             self._is_written = False
+            self._began_s = self._clock.mono_s()
             self._pulse_ends_s = None
             self._wake.set()
             if self._writing is not None and not self._writing.expired():
@@ -206,8 +222,8 @@ class _Worker:
         while True:
             self._beat(self._spec.id)
             self._wake.clear()
-            wait_s = self._limits.verify_s
             wish = self._wish
+            wait_s = self._limits.verify_s
             if wish is not None and not self.is_released:
                 problem = await self._fulfil(wish)
                 if problem is None:
@@ -218,6 +234,7 @@ class _Worker:
                 else:
                     self._backoff.reset()
                     self._succeeded(wish)
+                    wait_s = min(wait_s, self._phase(wish)[1])
             try:
                 async with asyncio.timeout(wait_s):
                     await self._wake.wait()
@@ -244,10 +261,15 @@ class _Worker:
         async with self._on_line:
             if self.is_released:
                 return None
-            problem = await self._attempt(wish.is_active, must_write=not self._is_written)
+            level = self._phase(wish)[0]
+            must_write = not self._is_written or level is not self._level
+            self._level = level
+            problem = await self._attempt(level, must_write=must_write)
         current = self._wish
         if self.is_released or current is None or current.is_active is not wish.is_active:
             return None
+        if not problem and not level:
+            self._is_active = wish.is_active  # the rests of its pattern are part of being active
         # A pulse that was confirmed is not given again because its read back failed.
         has_pulsed = wish.is_active and self._pulse_ends_s is not None
         self._is_written = not problem or has_pulsed
@@ -287,6 +309,12 @@ class _Worker:
         self._is_active = None
         return problem
 
+    def _phase(self, wish: SetOutput) -> tuple[bool, float]:
+        """Return whether to be active in the present phase of its pattern, and its end in seconds."""
+        if not wish.is_active:
+            return False, inf
+        return phase_of(wish.pattern, self._clock.mono_s() - self._began_s)
+
     async def _write(self, energised: bool) -> None:
         try:
             async with asyncio.timeout(self._timeout_s) as self._writing:
@@ -311,6 +339,8 @@ class _Worker:
             _log.warning("output %s does what is asked again", self._spec.id)
         self._fault = ""
         self._tell_health("")
+        if self._spec.has_feedback:
+            self._tell_point(state_point(self._spec.id), wish.is_active, "")
         state = _word(wish.is_active)
         # That an output rests after the start is no transition.
         if state != self._told and (self._told or wish.is_active):
@@ -328,15 +358,18 @@ class _Worker:
         self._told = FAILED
 
     def _tell_health(self, problem: str) -> None:
+        self._tell_point(health_point(self._spec.id), not problem, problem)
+
+    def _tell_point(self, point: str, value: bool, reason: str) -> None:
         self._emit(
             (
                 Reading(
-                    point=health_point(self._spec.id),
-                    value=not problem,
+                    point=point,
+                    value=value,
                     quality=Quality.GOOD,
                     unit="",
                     at=self._clock.stamp(),
-                    reason=problem,
+                    reason=reason,
                 ),
             )
         )
@@ -354,6 +387,28 @@ class _Worker:
                 zone=self._spec.zone,
             )
         )
+
+
+PATTERNS: Mapping[Pattern, tuple[float, ...]] = MappingProxyType(
+    {
+        Pattern.PULSED: (1.0, 1.0),
+        Pattern.TEMPORAL_3: (0.5, 0.5, 0.5, 0.5, 0.5, 1.5),
+    }
+)
+"""Seconds on and off in turn, from the start. Temporal-3: ISO 8201:2017, the audible evacuation signal."""
+
+
+def phase_of(pattern: Pattern, for_s: float) -> tuple[bool, float]:
+    """Return whether a pattern that began `for_s` seconds ago is on, and for how many seconds still."""
+    phases = PATTERNS.get(pattern)
+    if phases is None:
+        return True, inf
+    left_s = for_s % sum(phases)
+    for index, lasts_s in enumerate(phases):
+        if left_s < lasts_s:
+            return index % 2 == 0, lasts_s - left_s
+        left_s -= lasts_s
+    return True, phases[0]  # rounding: the next round begins
 
 
 def _word(is_active: bool) -> str:

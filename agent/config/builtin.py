@@ -26,6 +26,7 @@ from agent.core.spec import (
     TelemetryPolicy,
     Unheard,
 )
+from agent.outputs import state_point
 from drivers.base import online_point
 
 PROOF_S = 15.0
@@ -77,6 +78,14 @@ def builtin_points(catalogue: Catalogue) -> Iterator[PointSpec]:
             device=output.device or output.bus or "",
             zone=output.zone or "",
         )
+        if output.feedback is not None:
+            yield _contact(
+                state_point(output.id),
+                PointKind.FEEDBACK,
+                output.label.spec(),
+                device=output.device or output.bus or "",
+                zone=output.zone or "",
+            )
     for point, label in _PARTS.items():
         yield _contact(point, PointKind.HEALTH, label, stale_after_s=NEVER_S)
     for uplink in site.uplinks:

@@ -103,6 +103,7 @@ class Catalogue:
             *(f"box.uplink-{uplink.id}" for uplink in self.site.uplinks),
             *(f"box.certificate-{each.id}" for each in self.site.uplinks if each.tls is not None),
             *(f"{output.id}.health" for output in self.site.outputs),
+            *(f"{each.id}.active" for each in self.site.outputs if each.feedback is not None),
         )
 
     @property
@@ -183,6 +184,7 @@ class Catalogue:
             return derived.zone or next((zone for zone in found if zone), "")
         zones = {f"{device.id}.online": device.zone for device in self.site.devices}
         zones |= {f"{output.id}.health": output.zone for output in self.site.outputs}
+        zones |= {f"{output.id}.active": output.zone for output in self.site.outputs}
         return zones.get(point) or ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.config.catalogue import Catalogue, Findings
 from agent.config.check_wires import check_pin_bus
 from agent.config.faults import KeyPath, did_you_mean
-from agent.config.model_wires import OutputModel
+from agent.config.model_outputs import OutputModel
 from agent.core.spec import OutputKind
 
 WAVESHARE_PULSES = 0x0200

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from agent.config.catalogue import Catalogue, Findings
 from agent.config.check_conditions import check_condition, leaves
+from agent.config.check_switching import is_restored_by_hand
 from agent.config.faults import KeyPath, did_you_mean
 from agent.config.model_conditions import AllModel, AtLeastModel, ConditionModel
+from agent.config.model_outputs import OutputModel
 from agent.config.model_rules import LinkageModel, RuleModel
-from agent.config.model_wires import OutputModel
 from agent.core.spec import AlarmClass, OutputKind, PointKind
 from drivers.modbus.spec import Area
 
@@ -86,7 +87,7 @@ def _check_loop(
     ]
     if not links:
         return
-    own = {f"{output.id}.health"}
+    own = {f"{output.id}.health", f"{output.id}.active"}
     for measured in catalogue.by_device.get(output.device or "", ()):
         at = measured.quantity.area, measured.quantity.address
         if at in (
@@ -128,7 +129,7 @@ def _check_linkage(
         for rule in matching:
             _check_two_signals(rule, link, path, catalogue, findings)
     for output in moved:
-        if output.kind is OutputKind.CUT_OFF:
+        if output.kind is OutputKind.CUT_OFF and not is_restored_by_hand(output):
             _check_stays_cut(output, matching, built_in_too, path, findings)
 
 
@@ -198,11 +199,13 @@ def _check_two_signals(
     elif isinstance(rule.when, AtLeastModel) and rule.when.at_least > 1:
         parts = rule.when.of
     points = {leaf.point for part in parts for leaf, _ in leaves(part)}
-    if len(parts) < 2 or len(points) < 2:
+    if link.needs < 2 and (len(parts) < 2 or len(points) < 2):
         findings.warn(
             (*path, "id"),
             f"'{rule.id}' cuts or starts equipment on one signal; GB 50116 4.1.6 asks for two",
         )
+        return
+    if len(points) < 2:
         return
     modules = {_module(root, catalogue) for point in points for root in catalogue.roots(point)}
     if len(modules) == 1:
@@ -276,5 +279,6 @@ def _check_unused(catalogue: Catalogue, findings: Findings) -> None:
     if findings.faults or catalogue.opaque:
         return
     for index, output in enumerate(catalogue.site.outputs):
-        if output.id not in used and output.kind is not OutputKind.HEALTH:
+        is_of_the_box = output.kind is OutputKind.HEALTH or output.shows is not None
+        if output.id not in used and not is_of_the_box:
             findings.warn(("outputs", index, "id"), "no linkage names it: it never moves")

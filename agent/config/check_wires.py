@@ -12,11 +12,11 @@ from agent.config.catalogue import Catalogue, Findings
 from agent.config.faults import KeyPath, did_you_mean
 from agent.config.model_base import PIN_FIRST, PIN_LAST
 from agent.config.model_derived import CounterModel
+from agent.config.model_outputs import OutputModel
 from agent.config.model_site import SiteModel, UplinkModel
 from agent.config.model_wires import (
     GpioBusModel,
     InputModel,
-    OutputModel,
     SerialBusModel,
     TcpBusModel,
 )

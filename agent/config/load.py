@@ -14,6 +14,7 @@ from agent.config.check_derived import check_derived
 from agent.config.check_outputs import check_outputs
 from agent.config.check_reads import check_reads
 from agent.config.check_rules import check_rules
+from agent.config.check_switching import check_switching
 from agent.config.check_wires import check_wires
 from agent.config.faults import ConfigError, ConfigFault
 from agent.config.model_site import SiteModel
@@ -127,6 +128,7 @@ def load_site(
     check_reads(catalogue, findings)
     check_outputs(catalogue, findings)
     check_derived(catalogue, findings)
+    check_switching(catalogue, findings)
     check_rules(catalogue, findings)
     passwords = _passwords(checked.model, findings, env, credentials_dir, folder)
     if findings.faults:

@@ -54,3 +54,14 @@ class LinkageModel(Model):
     classes: tuple[Annotated[AlarmClass, Field(strict=False)], ...] = ()
     zones: tuple[Id, ...] = ()
     rules: tuple[Id, ...] = ()
+    needs: Annotated[int, Field(ge=1, le=10)] = Field(
+        default=1,
+        description="So many alarms of different points; two for what starts or cuts equipment "
+        "(GB 50116 4.1.6).",
+    )
+    delay_s: Annotated[float, Field(ge=0, le=600)] = Field(
+        default=0.0, description="How long it waits; a manual call point of the zone ends the wait."
+    )
+    in_manual: bool = Field(
+        default=False, description="It moves relays and valves in manual mode too."
+    )

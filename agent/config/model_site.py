@@ -8,8 +8,9 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from agent.config.model_base import NAME_PATTERN, Id, LabelModel, Model, Port, Text, Word
 from agent.config.model_derived import CounterModel, DerivedModel
+from agent.config.model_outputs import KeyModel, OutputModel
 from agent.config.model_rules import LinkageModel, RuleModel
-from agent.config.model_wires import BusModel, DeviceModel, FaultsModel, InputModel, OutputModel
+from agent.config.model_wires import BusModel, DeviceModel, FaultsModel, InputModel
 
 
 class ZoneModel(Model):
@@ -192,6 +193,7 @@ class SiteModel(Model):
     outputs: tuple[OutputModel, ...] = ()
     rules: tuple[RuleModel, ...] = ()
     linkage: tuple[LinkageModel, ...] = ()
+    keys: tuple[KeyModel, ...] = ()
     faults: FaultsModel = FaultsModel()
     inhibit_max_h: float = Field(
         default=168.0, gt=0, le=8760, description="No inhibit is longer, in hours."

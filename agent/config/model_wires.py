@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from agent.config.faults import did_you_mean
 from agent.config.model_base import Id, LabelModel, Model, Pin, Port, Seconds, TelemetryModel, Text
-from agent.core.spec import OutputKind, PointKind
+from agent.core.spec import PointKind
 from drivers.gpio.contacts import contact_profiles
 from drivers.gpio.spec import ContactForm, Pull
 from drivers.modbus.spec import Area, DataType, Order, PollClass
@@ -240,62 +240,6 @@ class InputModel(Model):
             **value,
             "label": {**names, **label} if isinstance(label, dict) else label,
         }
-
-
-class OutputModel(Model):
-    """A switched line: a pin of the box, or a coil or register of a device."""
-
-    id: Id
-    kind: Annotated[OutputKind, Field(strict=False)]
-    bus: Id | None = Field(default=None, description="GPIO bus; with `pin`.")
-    pin: Pin | None = Field(default=None, description="BCM number, 2 to 27.")
-    device: Id | None = Field(default=None, description="Modbus device; with `coil` or `register`.")
-    coil: int | None = Field(default=None, ge=0, le=65535, description="Coil address, from 0.")
-    register_: int | None = Field(
-        default=None,
-        alias="register",
-        ge=0,
-        le=65535,
-        description="Holding register, protocol address from 0; it holds `on` or `off`.",
-    )
-    on: int | None = Field(
-        default=None, ge=0, le=65535, description="Value that energises; 1 when left out."
-    )
-    off: int | None = Field(
-        default=None, ge=0, le=65535, description="Value that de-energises; 0 when left out."
-    )
-    read_back: int | None = Field(
-        default=None,
-        ge=0,
-        le=65535,
-        description="Holding register that tells the state in the same values; the same one when "
-        "left out.",
-    )
-    pulse_ms: int | None = Field(
-        default=None,
-        ge=100,
-        le=3_276_700,
-        multiple_of=100,
-        description="With `coil`: the module itself switches off after this time.",
-    )
-    pulse_coil: int | None = Field(
-        default=None,
-        ge=0,
-        le=65535,
-        description="Where the module takes pulses (function 05, value x 100 ms); `coil` + 512 when "
-        "left out, as with Waveshare relays.",
-    )
-    active: Literal["energised", "de-energised"] | None = Field(
-        default=None,
-        description="What the relay does when the output is active; a cut-off drops out unless told "
-        "otherwise.",
-    )
-    active_high: bool = Field(default=True, description="Whether a high pin energises the relay.")
-    at_stop: Literal["hold", "active", "inactive"] | None = Field(
-        default=None, description="State when the agent is stopped."
-    )
-    zone: Id | None = None
-    label: LabelModel = LabelModel()
 
 
 class FaultsModel(Model):

@@ -9,26 +9,25 @@ from pathlib import Path
 from agent.config.builtin import NEVER_S, PROOF_S, builtin_points, builtin_rules
 from agent.config.catalogue import Catalogue, Measured
 from agent.config.check_conditions import leaves
-from agent.config.check_outputs import is_energised_when_active, on_off_of, pulse_coil_of
+from agent.config.check_outputs import on_off_of, pulse_coil_of
 from agent.config.check_rules import LATCHED, rule_zone
 from agent.config.check_wires import poll_period_s
 from agent.config.conditions import condition_spec
 from agent.config.model_base import TelemetryModel
+from agent.config.model_outputs import OutputModel
 from agent.config.model_rules import RuleModel
 from agent.config.model_site import TlsModel, UplinkModel
 from agent.config.model_wires import (
     DeviceModel,
     GpioBusModel,
-    OutputModel,
     SerialBusModel,
     TcpBusModel,
 )
+from agent.config.outputs import key_specs, linkage_specs, output_rules, output_specs
 from agent.core.spec import (
     AlarmClass,
     DerivedSpec,
-    Linkage,
     OutputKind,
-    OutputSpec,
     PointKind,
     PointSpec,
     RuleSpec,
@@ -74,28 +73,14 @@ def site_spec(catalogue: Catalogue) -> SiteSpec:
         site=site.site,
         box=site.box,
         points=(*measured, *builtin_points(catalogue)),
-        rules=(*_rules(catalogue, measured), *builtin_rules(catalogue, measured)),
-        outputs=tuple(
-            OutputSpec(
-                id=output.id,
-                kind=output.kind,
-                zone=output.zone or "",
-                label=output.label.spec(),
-                is_energised_when_active=is_energised_when_active(output),
-                pulse_s=(output.pulse_ms or 0) / 1000,
-            )
-            for output in site.outputs
+        rules=(
+            *_rules(catalogue, measured),
+            *builtin_rules(catalogue, measured),
+            *output_rules(site),
         ),
-        linkages=tuple(
-            Linkage(
-                id=link.id,
-                outputs=link.outputs,
-                rules=link.rules,
-                classes=link.classes,
-                zones=link.zones,
-            )
-            for link in site.linkage
-        ),
+        outputs=output_specs(site),
+        linkages=linkage_specs(site),
+        keys=key_specs(site),
         derived=tuple(_derived(catalogue)),
         inhibit_max_s=site.inhibit_max_h * 3600,
         labels={each.id: each.label.spec() for each in labelled},

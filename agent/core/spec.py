@@ -429,6 +429,8 @@ class OutputSpec:
     test_max_s: float = 0.0
     """Longest test a person may order, or of its self-test; 0: it is never tested."""
     self_test: SelfTest | None = None
+    has_feedback: bool = False
+    """A point proves that it worked: what it was made to be is told as `<id>.active`."""
     shows: LampSign | None = None
     """A lamp that shows a state of the box, beside what linkages ask of it."""
     patterns: tuple[tuple[AlarmClass, Pattern], ...] = ()

@@ -19,7 +19,7 @@ buses: [{id: pins, type: gpio}]
 inputs:
   - {id: smoke, bus: pins, pin: 17, kind: smoke, contact: normally-closed}
   - {id: heat, bus: pins, pin: 18, kind: heat, contact: normally-closed}
-outputs: [{id: cut, kind: cut-off, bus: pins, pin: 23}]
+outputs: [{id: cut, kind: cut-off, bus: pins, pin: 23, restore: with-reset}]
 rules:
   - {id: fire, class: fire, when: {all: [{point: smoke, is: active}, {point: heat, is: active}]}}
 """
