@@ -28,6 +28,7 @@ def site_text(port: int) -> str:
     host: 127.0.0.1
     port: {port}
     client_id: other
+    root: other
     password: {{env: CLOUD_PASSWORD}}
     tls: {{cert_file: box.crt, key_file: box.key, ca_file: box.crt}}
 faults: {{after_s: 1}}""",
