@@ -61,6 +61,7 @@ class Picture:
             site=self._site,
             points=tuple(self._point(spec) for spec in self._site.points),
             alarms=engine.alarms(),
+            orders=engine.standing_orders(),
             outputs=tuple(self._outputs()),
             buses=tuple(stats() for stats in self._buses),
             uplinks=tuple(stats() for stats in self._uplinks),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from agent.cli import demo, install, people, site, tail, wires
+from agent.cli import demo, install, orders, people, site, tail, wires
 
 app = typer.Typer(
     name="plantroom",
@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 site.register(app)
 people.register(app)
+orders.register(app)
 demo.register(app)
 install.register(app)
 wires.register(app)

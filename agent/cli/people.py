@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +74,7 @@ def ack(
     as_json: JsonOption = False,
 ) -> None:
     """Acknowledge an alarm."""
-    _command({"name": "ack", "target": target, "actor": actor}, socket, as_json)
+    send_command({"name": "ack", "target": target, "actor": actor}, socket, as_json)
 
 
 def silence(
@@ -83,7 +84,7 @@ def silence(
     as_json: JsonOption = False,
 ) -> None:
     """Silence an alarm's sounders."""
-    _command({"name": "silence", "target": target, "actor": actor}, socket, as_json)
+    send_command({"name": "silence", "target": target, "actor": actor}, socket, as_json)
 
 
 def reset(
@@ -100,17 +101,18 @@ def reset(
 ) -> None:
     """Reset a latched alarm."""
     fields = {"name": "reset", "target": target, "actor": actor, "code": code, "reason": reason}
-    _command(fields, socket, as_json)
+    send_command(fields, socket, as_json)
 
 
-def _command(fields: dict[str, str], socket: Path | None, as_json: bool) -> None:
-    fields["actor"] = fields["actor"] or getpass.getuser()
+def send_command(fields: Mapping[str, object], socket: Path | None, as_json: bool) -> None:
+    """Send a command, print how it ended and end: 0 done, 1 refused, 4 nobody answers."""
+    asked = {**fields, "actor": fields["actor"] or getpass.getuser()}
 
     from agent.local.client import AgentClient
 
     async def send() -> dict[str, Any]:
         async with AgentClient(socket_path(socket)) as client:
-            return await client.command(fields)
+            return await client.command(asked)
 
     outcome = _reach(send())
     if as_json:
@@ -157,7 +159,7 @@ def _print_alarms(body: dict[str, Any], show_all: bool) -> None:
         for alarm in shown:
             style = _STYLES.get(alarm["class"], "")
             table.add_row(
-                Text(alarm["class"], style=style),
+                Text("test", style="cyan") if alarm["test"] else Text(alarm["class"], style=style),
                 alarm["rule"],
                 _state_words(alarm),
                 _value_words(alarm),
@@ -181,7 +183,7 @@ def _print_alarms(body: dict[str, Any], show_all: bool) -> None:
 
 
 def _is_standing(alarm: dict[str, Any]) -> bool:
-    return alarm["state"] != "normal" and not alarm["suppressed"]
+    return (alarm["state"] != "normal" and not alarm["suppressed"]) or alarm["inhibited"]
 
 
 def _print_status(body: dict[str, Any]) -> None:
@@ -202,6 +204,16 @@ def _print_status(body: dict[str, Any]) -> None:
     for uplink in body["uplinks"]:
         state = "connected" if uplink["connected"] else f"[yellow]away: {uplink['reason']}[/]"
         console.print(f"uplink   {uplink['uplink']} {uplink['broker']} {state}", highlight=False)
+    orders = body["orders"]
+    if orders["mode"] == "manual":
+        console.print("linkage  [yellow]manual: fans, pumps and valves wait for a person[/]")
+    if orders["drill_left_s"] is not None:
+        where, minutes = ", ".join(orders["drill_scope"]), round(orders["drill_left_s"] / 60)
+        console.print(f"drill    [cyan]running in {where}, {minutes} min left[/]")
+    if orders["cut"]:
+        console.print(f"cut      [yellow]{', '.join(orders['cut'])}: plantroom restore[/]")
+    if body["alarms"]["inhibited"]:
+        console.print(f"inhibits [yellow]{body['alarms']['inhibited']} rules taken out[/]")
     outbox = body["outbox"]
     if outbox is not None:
         state = "writable" if outbox["writable"] else f"[yellow]{outbox['fault']}[/]"
@@ -211,7 +223,11 @@ def _print_status(body: dict[str, Any]) -> None:
 
 def _state_words(alarm: dict[str, Any]) -> str:
     words = [alarm["state"].replace("_", ", ")]
-    words += [flag for flag in ("pending", "unknown", "suppressed", "silenced") if alarm[flag]]
+    flags = ("pending", "unknown", "suppressed", "silenced", "first_out", "chattering")
+    words += [flag.replace("_", " ") for flag in flags if alarm[flag]]
+    if alarm["inhibited"]:
+        minutes = round((alarm["inhibited_left_s"] or 0) / 60)
+        words.append(f"inhibited by {alarm['inhibited_by']}, {minutes} min left")
     return ", ".join(words)
 
 

@@ -70,6 +70,15 @@ class Drills:
         return self._standing is not None
 
     @property
+    def scope(self) -> tuple[str, ...]:
+        """The points and zones of the drill that runs; empty when none does."""
+        return self._scope if self._standing is not None else ()
+
+    def left_s(self, now_s: float) -> float | None:
+        """Return how long the drill still runs; None: none does."""
+        return None if self._standing is None else self._standing.left_s(now_s)
+
+    @property
     def is_dry(self) -> bool:
         """Whether its alarms demand nothing."""
         return not self._with_linkage

@@ -180,6 +180,21 @@ class AlarmView:
     group: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersView:
+    """What people ordered and stands, beside inhibits."""
+
+    is_manual: bool = False
+    """Linkage to relays and valves waits for a person."""
+    cut: frozenset[str] = frozenset()
+    """Outputs that wait for a person to restore them."""
+    drill_left_s: float | None = None
+    """None: no drill runs."""
+    drill_scope: tuple[str, ...] = ()
+    is_testing: bool = False
+    """An output is tested."""
+
+
 Effect = SetOutput | Record | Telemeter | ShowState | ShowAlarm
 
 

@@ -17,6 +17,7 @@ from agent.core.effects import (
     AlarmView,
     Command,
     Effect,
+    OrdersView,
     Outcome,
     ShowState,
     Telemeter,
@@ -339,6 +340,17 @@ class Engine:
         """Return the last reading of a point with quality good, None before the first."""
         known = self._points.get(point)
         return None if known is None else known.good
+
+    def standing_orders(self) -> OrdersView:
+        """Return what people ordered and stands, beside inhibits, which their alarms tell."""
+        linkages, drills = self._board.linkages, self._board.drills
+        return OrdersView(
+            is_manual=linkages.is_manual,
+            cut=linkages.cut(),
+            drill_left_s=drills.left_s(self._told.mono_s),
+            drill_scope=drills.scope,
+            is_testing=linkages.is_testing(self._told.mono_s),
+        )
 
     def transitions(self) -> dict[tuple[AlarmClass, str], int]:
         """Return how many alarms entered each state since this engine was made, by class and state."""

@@ -33,7 +33,20 @@ MOST_EVENTS = 1000
 EVENTS = 100
 """Events told when no limit is given."""
 
-REFUSAL_STATUS = MappingProxyType({"unknown_rule": 404, "bad_argument": 400, "rule_failed": 500})
+REFUSAL_STATUS = MappingProxyType(
+    {
+        "unknown_rule": 404,
+        "unknown_point": 404,
+        "unknown_output": 404,
+        "bad_argument": 400,
+        "no_end": 400,
+        "no_reason": 400,
+        "too_long": 400,
+        "not_on_spot": 403,
+        "not_allowed": 403,
+        "rule_failed": 500,
+    }
+)
 """HTTP status by outcome code; the other refusals are 409: not in this state."""
 
 

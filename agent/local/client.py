@@ -45,8 +45,8 @@ class AgentClient:
         """
         return (await self._ask("GET", path, None))[1]
 
-    async def command(self, fields: dict[str, str]) -> dict[str, Any]:
-        """Send a person's command (`name`, `target`, `actor`, `code`, `reason`) and return its outcome.
+    async def command(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Send a person's command (the fields of agent.local.commands) and return its outcome.
 
         Raises:
             AgentUnreachable: nobody answers; whether the command was carried out is not known.
@@ -54,7 +54,7 @@ class AgentClient:
         return (await self._ask("POST", "/api/v1/commands", fields))[1]
 
     async def _ask(
-        self, method: str, path: str, body: dict[str, str] | None
+        self, method: str, path: str, body: dict[str, Any] | None
     ) -> tuple[int, dict[str, Any]]:
         if self._session is None:
             raise RuntimeError("enter the client first")

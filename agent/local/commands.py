@@ -15,10 +15,11 @@ CLOSING_CODES = ("real", "false", "test", "maintenance")
 MOST_CHARACTERS = 200
 """Of an actor, a target or a remark."""
 
-_OFFERED = (CommandName.ACK, CommandName.SILENCE, CommandName.RESET)
-"""What this door lets in."""
+_TEXTS = frozenset({"id", "name", "target", "actor", "code", "reason", "mode"})
+_FIELDS = _TEXTS | {"duration_s", "is_on", "scope", "with_linkage"}
+MOST_PLACES = 100
+"""Of the scope of a drill."""
 
-_FIELDS = frozenset({"id", "name", "target", "actor", "code", "reason"})
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -50,12 +51,11 @@ def read_fields(fields: Mapping[str, object], origin: str) -> Command:
     """
     if unknown := sorted(set(fields) - _FIELDS):
         raise NotUnderstood(f"unknown field {unknown[0]!r:.40}")
-    texts = {key: _text(key, fields.get(key, "")) for key in _FIELDS}
+    texts = {key: _text(key, fields.get(key, "")) for key in _TEXTS}
     try:
         name = CommandName(texts["name"])
-        _OFFERED.index(name)
     except ValueError as error:
-        raise NotUnderstood(f"name must be one of {', '.join(_OFFERED)}") from error
+        raise NotUnderstood(f"name must be one of {', '.join(CommandName)}") from error
     if texts["code"] and texts["code"] not in CLOSING_CODES:
         raise NotUnderstood(f"code must be one of {', '.join(CLOSING_CODES)}")
     if texts["id"] and not _ID.fullmatch(texts["id"]):
@@ -68,7 +68,32 @@ def read_fields(fields: Mapping[str, object], origin: str) -> Command:
         target=texts["target"],
         code=texts["code"],
         reason=texts["reason"],
+        mode=texts["mode"],
+        duration_s=_seconds(fields.get("duration_s")),
+        is_on=_switch("is_on", fields.get("is_on")),
+        scope=_places(fields.get("scope", [])),
+        with_linkage=_switch("with_linkage", fields.get("with_linkage")) or False,
     )
+
+
+def _seconds(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise NotUnderstood("duration_s must be a number of seconds")
+    return float(value)
+
+
+def _switch(key: str, value: object) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    raise NotUnderstood(f"{key} must be true or false")
+
+
+def _places(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > MOST_PLACES:
+        raise NotUnderstood(f"scope must be a list of at most {MOST_PLACES} points and zones")
+    return tuple(_text("scope", each) for each in value)
 
 
 def _text(key: str, value: object) -> str:

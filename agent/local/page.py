@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.core.effects import CommandName, Outcome
+from agent.core.spec import Label
 from agent.local.commands import CLOSING_CODES, MOST_CHARACTERS
+from agent.local.forms import DRILL_START, DRILL_STOP, DURATIONS_MIN, MODE_AUTO, MODE_MANUAL
 from agent.local.markup import Html, join, tag
 from agent.local.phrases import age_text, clock_text
 from agent.local.sections import (
@@ -46,7 +49,10 @@ def full_page(view: AgentView, words: Words, form: Form | None, answer: Answer |
     """Return the whole page."""
     first, rest = _live(view, words, can_command=form is not None)
     place = f"{view.site.site} / {view.site.box}"
-    return _document(words, place, _answer(answer, words), first, _toolbar(form, words), rest)
+    zones = sorted({point.spec.zone for point in view.points} - {""})
+    places = [(each, words.label(view.site.labels.get(each, Label()), each)) for each in zones]
+    toolbar = _toolbar(form, places, words)
+    return _document(words, place, _answer(answer, words), first, toolbar, rest)
 
 
 def silent_page(words: Words, answer: Answer | None = None) -> str:
@@ -71,13 +77,14 @@ def _live(view: AgentView, words: Words, *, can_command: bool) -> tuple[Html, Ht
         "div",
         _banner(view, summary, words),
         _not_ready(view, words),
+        _orders(view, summary, words),
         alarms_section(view, summary, words, can_command=can_command),
         id="first",
         class_="live",
     )
     rest = tag(
         "div",
-        outputs_section(view, words),
+        outputs_section(view, words, can_command=can_command),
         points_section(view, words),
         buses_section(view, words),
         uplinks_section(view, words),
@@ -119,6 +126,25 @@ def _not_ready(view: AgentView, words: Words) -> Html | None:
     return tag("section", tag("h3", words("page.not_ready")), tag("ul", reasons), class_="warning")
 
 
+def _orders(view: AgentView, summary: Summary, words: Words) -> Html | None:
+    """Return what people ordered and stands: nothing of it may be overlooked."""
+    orders, told = view.orders, []
+    if orders.drill_left_s is not None:
+        left = words("page.left").format(age_text(orders.drill_left_s, words))
+        told.append(f"{words('page.drill')}: {', '.join(orders.drill_scope)} ({left})")
+    if summary.inhibited:
+        told.append(f"{words('page.inhibited')}: {len(summary.inhibited)}")
+    if orders.is_manual:
+        told.append(words("page.manual"))
+    if orders.cut:
+        told.append(f"{words('page.cut')}: {', '.join(sorted(orders.cut))}")
+    if orders.is_testing:
+        told.append(words("page.testing"))
+    if not told:
+        return None
+    return tag("section", tag("ul", [tag("li", each) for each in told]), class_="warning orders")
+
+
 def _answer(answer: Answer | None, words: Words) -> Html | None:
     if answer is None:
         return None
@@ -132,7 +158,7 @@ def _answer(answer: Answer | None, words: Words) -> Html | None:
     )
 
 
-def _toolbar(form: Form | None, words: Words) -> Html:
+def _toolbar(form: Form | None, places: Sequence[tuple[str, str]], words: Words) -> Html:
     if form is None:
         return tag("p", words("page.loopback"), class_="note")
     codes = [tag("option", words("page.choose"), value="")]
@@ -171,11 +197,34 @@ def _toolbar(form: Form | None, words: Words) -> Html:
             ],
             class_="all",
         ),
+        _maintenance(places, words),
         tag("p", words("page.loopback"), class_="note"),
         id="command",
         method="post",
         action="/commands",
         accept_charset="utf-8",
+    )
+
+
+def _maintenance(places: Sequence[tuple[str, str]], words: Words) -> Html:
+    """Return what is done on purpose and for a time: inhibits, drills, the mode of linkage."""
+    times = [tag("option", words("page.choose"), value="")]
+    times += [
+        tag("option", age_text(minutes * 60, words), value=str(minutes))
+        for minutes in DURATIONS_MIN
+    ]
+    where = [tag("option", words("page.choose"), value="")]
+    where += [tag("option", name, value=place) for place, name in places]
+    buttons = [
+        tag("button", words(f"page.{what}"), name="do", value=f"{what}:")
+        for what in (DRILL_START, DRILL_STOP, MODE_AUTO, MODE_MANUAL)
+    ]
+    return tag(
+        "details",
+        tag("summary", words("page.maintenance")),
+        tag("label", tag("span", words("page.minutes")), tag("select", times, name="minutes")),
+        tag("label", tag("span", words("page.place")), tag("select", where, name="place")),
+        tag("div", buttons, class_="all"),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from agent.core.effects import AlarmState, AlarmView, CommandName
 from agent.core.spec import Label, PointKind, PointSpec
+from agent.local.forms import TEST
 from agent.local.markup import Child, Html, tag
 from agent.local.phrases import age_text, bytes_text, clock_text, value_text, wall_text
 from agent.local.summary import Summary, age_s, quality_of, reading_age_s
@@ -18,14 +19,22 @@ def alarms_section(view: AgentView, summary: Summary, words: Words, *, can_comma
     """Return every alarm not at rest, most urgent class first, then oldest first."""
     names = _Names(view, words)
     heads = ["class", "alarm", "state", "since", "value", "zone"] + ["do"] * can_command
-    alarms = (*summary.standing, *summary.suppressed, *summary.pending, *summary.unknown)
+    alarms = (
+        *summary.standing,
+        *summary.tests,
+        *summary.inhibited,
+        *summary.suppressed,
+        *summary.pending,
+        *summary.unknown,
+    )
     rows = []
     for alarm in alarms:
         is_flashing = not alarm.state.is_acked and not alarm.is_suppressed
         is_standing = alarm.state is not AlarmState.NORMAL and not alarm.is_suppressed
-        each = words(f"class.{alarm.alarm_class}")
+        kind = "test" if alarm.is_test else alarm.alarm_class.value
+        each = words(f"class.{kind}")
         cells: list[Child] = [
-            tag("strong", each, class_=f"badge {alarm.alarm_class}" + " unacked" * is_flashing)
+            tag("strong", each, class_=f"badge {kind}" + " unacked" * is_flashing)
             if is_standing
             else each,
             names.rule(alarm.rule),
@@ -64,10 +73,10 @@ def points_section(view: AgentView, words: Words) -> Html:
     return _section("points", heads, rows, words)
 
 
-def outputs_section(view: AgentView, words: Words) -> Html:
+def outputs_section(view: AgentView, words: Words, *, can_command: bool) -> Html:
     """Return every output: what is asked of it and what was read back."""
     names = _Names(view, words)
-    heads = ["output", "asked", "read_back", "fault", "kind", "zone"]
+    heads = ["output", "asked", "read_back", "fault", "kind", "zone"] + ["do"] * can_command
     rows = []
     for output in view.outputs:
         cells: list[Child] = [
@@ -78,6 +87,8 @@ def outputs_section(view: AgentView, words: Words) -> Html:
             words(f"output.{output.spec.kind}"),
             names.place(output.spec.zone),
         ]
+        if can_command:
+            cells.append(_output_buttons(output, view, words))
         rows.append(_row(heads, cells, words))
     return _section("outputs", heads, rows, words)
 
@@ -210,6 +221,10 @@ def _state(alarm: AlarmView, words: Words) -> list[Child]:
     marks = [
         words(f"mark.{mark}")
         for mark, is_so in (
+            ("test", alarm.is_test),
+            ("inhibited", alarm.is_inhibited),
+            ("first_out", alarm.is_first_out),
+            ("chattering", alarm.is_chattering),
             ("suppressed", alarm.is_suppressed),
             ("silenced", alarm.is_silenced),
             ("pending", alarm.is_pending),
@@ -218,6 +233,9 @@ def _state(alarm: AlarmView, words: Words) -> list[Child]:
         if is_so
     ]
     who = f"{words('page.by')} {alarm.actor}" if alarm.actor else ""
+    if alarm.is_inhibited and alarm.inhibited_left_s is not None:
+        left = words("page.left").format(age_text(alarm.inhibited_left_s, words))
+        marks.append(f"{left}, {words('page.by')} {alarm.inhibited_by}")
     return [words(f"state.{alarm.state}"), *[f" · {mark}" for mark in [*marks, who] if mark]]
 
 
@@ -283,25 +301,37 @@ def _online(is_online: bool, words: Words, reason: str = "") -> Child:
     return tag("strong", said, class_="badge doubt")
 
 
+def _output_buttons(output: OutputView, view: AgentView, words: Words) -> list[Child]:
+    found: list[Child] = []
+    if output.spec.id in view.orders.cut:
+        found.append(tag("strong", words("mark.cut"), class_="badge fault"))
+        found.append(_button(CommandName.RESTORE, output.spec.id, words))
+    if output.spec.test_max_s:
+        found.append(_button(TEST, output.spec.id, words))
+    return found
+
+
 _LATCHED = frozenset({AlarmState.LATCHED_UNACKED, AlarmState.LATCHED_ACKED})
 
 
 def _buttons(alarm: AlarmView, words: Words) -> list[Child]:
+    out = CommandName.UNINHIBIT if alarm.is_inhibited else CommandName.INHIBIT
     if alarm.state is AlarmState.NORMAL:
-        return []
+        return [_button(out, alarm.rule, words)]
     wanted = [] if alarm.state.is_acked else [CommandName.ACK]
     if not alarm.is_silenced:
         wanted.append(CommandName.SILENCE)
     if alarm.is_latched or alarm.state in _LATCHED:
         wanted.append(CommandName.RESET)
-    return [
-        tag(
-            "button",
-            words(f"command.{name}"),
-            id=f"{name}-{alarm.rule}",
-            form="command",
-            name="do",
-            value=f"{name}:{alarm.rule}",
-        )
-        for name in wanted
-    ]
+    return [_button(name, alarm.rule, words) for name in (*wanted, out)]
+
+
+def _button(name: str, target: str, words: Words) -> Html:
+    return tag(
+        "button",
+        words(f"command.{name}"),
+        id=f"{name}-{target}",
+        form="command",
+        name="do",
+        value=f"{name}:{target}",
+    )

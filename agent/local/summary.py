@@ -27,6 +27,10 @@ class Summary:
     """Normal, and the on-delay is running."""
     unknown: tuple[AlarmView, ...]
     """Normal so far as known, but the condition cannot be told."""
+    tests: tuple[AlarmView, ...] = ()
+    """Not normal, in a drill: no alarm, and never counted as one."""
+    inhibited: tuple[AlarmView, ...] = ()
+    """Taken out by a person, and at rest or hidden by it."""
 
     @property
     def highest(self) -> AlarmClass | None:
@@ -53,13 +57,19 @@ def summarise(view: AgentView) -> Summary:
     ordered = sorted(
         view.alarms, key=lambda alarm: (alarm.alarm_class.rank, alarm.since.wall_ms, alarm.rule)
     )
-    abnormal = [alarm for alarm in ordered if alarm.state is not AlarmState.NORMAL]
-    quiet = [alarm for alarm in ordered if alarm.state is AlarmState.NORMAL]
+    tests = [each for each in ordered if each.is_test and each.state is not AlarmState.NORMAL]
+    real = [alarm for alarm in ordered if alarm not in tests]
+    abnormal = [alarm for alarm in real if alarm.state is not AlarmState.NORMAL]
+    quiet = [alarm for alarm in real if alarm.state is AlarmState.NORMAL]
+    inhibited = [alarm for alarm in quiet if alarm.is_inhibited]
+    quiet = [alarm for alarm in quiet if not alarm.is_inhibited]
     return Summary(
         standing=tuple(alarm for alarm in abnormal if not alarm.is_suppressed),
         suppressed=tuple(alarm for alarm in abnormal if alarm.is_suppressed),
         pending=tuple(alarm for alarm in quiet if alarm.is_pending),
         unknown=tuple(alarm for alarm in quiet if alarm.is_unknown and not alarm.is_pending),
+        tests=tuple(tests),
+        inhibited=tuple(inhibited),
     )
 
 
@@ -101,13 +111,15 @@ def age_s(since: Stamp, now: Stamp) -> float | None:
 def is_blind(view: AgentView, summary: Summary) -> bool:
     """Whether the absence of alarms would prove little.
 
-    So it is when the agent is not ready, nothing is watched, a condition cannot be told, a point has
-    no good value, or an output is not as it should be.
+    So it is when the agent is not ready, nothing is watched, a condition cannot be told, a rule was
+    taken out, a drill runs, a point has no good value, or an output is not as it should be.
     """
     return (
         bool(view.not_ready)
         or not view.alarms
-        or bool(summary.unknown)
+        or bool(summary.unknown or summary.inhibited)
+        or view.orders.drill_left_s is not None
+        or bool(view.orders.cut)
         or any(quality_of(point, view.at) is not Quality.GOOD for point in view.points)
         or any(output.fault or output.is_active != output.is_demanded for output in view.outputs)
     )

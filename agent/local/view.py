@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.core.effects import AlarmView
+from agent.core.effects import AlarmView, OrdersView
 from agent.core.spec import AlarmClass, OutputSpec, PointSpec, SiteSpec
 from agent.outbox.records import OutboxStats
 from agent.uplink.stats import UplinkStats
 from drivers.base import BusStats
 from drivers.clock import Stamp
 from drivers.reading import Reading
+
+NO_ORDERS = OrdersView()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,5 +63,6 @@ class AgentView:
     loop_lag_s: float
     config_ok: bool
     config_loaded_wall_ms: int
+    orders: OrdersView = NO_ORDERS
     not_ready: tuple[str, ...]
     """Why the agent is not ready, for people; empty when it is."""

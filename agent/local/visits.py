@@ -13,6 +13,7 @@ from agent.core.effects import Outcome
 from agent.local.api import BODY_S
 from agent.local.bridge import Bridge, NoAnswer
 from agent.local.commands import NotUnderstood, read_fields
+from agent.local.forms import command_fields
 from agent.local.guard import Forbidden, Guard
 from agent.local.page import Answer, Form, full_page, live_part, silent_page, silent_part
 from agent.local.terms import Words, choose_lang
@@ -63,11 +64,11 @@ class Visits:
             return web.Response(status=400, text="the form cannot be read")
         fields = {key: value for key, value in sent.items() if isinstance(value, str)}
         token, lang = fields.pop("token", ""), fields.pop("lang", "")
-        name, _, target = fields.pop("do", "").partition(":")
+        do = fields.pop("do", "")
         words = Words(choose_lang(lang, request.headers.get("Accept-Language", "")))
         try:
             self._guard.check_write(request, token)
-            command = read_fields({**fields, "name": name, "target": target}, "page")
+            command = read_fields(command_fields(do, fields), "page")
         except Forbidden:
             answer = Answer(name=None, outcome=_refusal("forbidden"))
             return await self._render(request, words, answer, status=403)

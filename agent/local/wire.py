@@ -38,6 +38,12 @@ def status_json(view: AgentView) -> Json:
         "ready": not view.not_ready,
         "not_ready": list(view.not_ready),
         "alarms": _counts(summary),
+        "orders": {
+            "mode": "manual" if view.orders.is_manual else "auto",
+            "cut": sorted(view.orders.cut),
+            "drill_left_s": view.orders.drill_left_s,
+            "drill_scope": list(view.orders.drill_scope),
+        },
         "points": len(view.points),
         "outputs": len(view.outputs),
         "readings": view.readings,
@@ -65,6 +71,8 @@ def alarms_json(view: AgentView) -> Json:
             _alarm(alarm)
             for alarm in (
                 *summary.standing,
+                *summary.tests,
+                *summary.inhibited,
                 *summary.suppressed,
                 *summary.pending,
                 *summary.unknown,
@@ -115,6 +123,8 @@ def _counts(summary: Summary) -> Json:
         "suppressed": len(summary.suppressed),
         "pending": len(summary.pending),
         "unknown": len(summary.unknown),
+        "tests": len(summary.tests),
+        "inhibited": len(summary.inhibited),
     }
 
 
@@ -137,6 +147,13 @@ def _alarm(alarm: AlarmView) -> Json:
         "pending": alarm.is_pending,
         "unknown": alarm.is_unknown,
         "actor": alarm.actor,
+        "inhibited": alarm.is_inhibited,
+        "inhibited_left_s": alarm.inhibited_left_s,
+        "inhibited_by": alarm.inhibited_by,
+        "test": alarm.is_test,
+        "first_out": alarm.is_first_out,
+        "chattering": alarm.is_chattering,
+        "group": alarm.group,
     }
 
 
