@@ -48,6 +48,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Check a site file; exit 1 when it has faults."""
+    from agent.cli.made import made_json, print_made
     from agent.cli.overrides import NotAnOverride, read_overrides
     from agent.cli.plan import assume, foresee, print_plan
     from agent.cli.plan_json import plan_json
@@ -82,13 +83,14 @@ def check(
     if as_json:
         answer = {"ok": True, "faults": [], "warnings": [_fault_json(each) for each in warnings]}
         if plan:
-            answer |= plan_json(foreseen)
+            answer |= plan_json(foreseen) | {"templates": made_json(site.templates)}
         typer.echo(json.dumps(answer, ensure_ascii=False))
     else:
         for warning in warnings:
             typer.echo(f"warning: {warning}", err=True)
         if plan:
             print_plan(foreseen)
+            print_made(site.templates)
         spec = site.spec
         typer.echo(
             f"{file}: good. {len(spec.points)} points, {len(spec.rules)} rules, "

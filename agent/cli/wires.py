@@ -1,10 +1,10 @@
-"""What an installer types about wires and devices: read, scan, profiles, simulate."""
+"""What an installer types about wires, devices and rules: read, scan, profiles, templates, simulate."""
 
 from __future__ import annotations
 
 import typer
 
-from agent.cli import profiles, read, scan, simulate
+from agent.cli import profiles, read, scan, simulate, templates
 
 
 def register(app: typer.Typer) -> None:
@@ -12,4 +12,5 @@ def register(app: typer.Typer) -> None:
     read.register(app)
     scan.register(app)
     profiles.register(app)
+    templates.register(app)
     simulate.register(app)

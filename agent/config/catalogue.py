@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +25,14 @@ class Findings:
     origin: Mapping[str, tuple[int, ...]]
     faults: list[ConfigFault] = field(default_factory=list)
     warnings: list[ConfigFault] = field(default_factory=list)
+    _written: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """By rule that a template made: the keys its entry in the file has."""
+
+    def rules_became(self, origin: Sequence[int], written: Mapping[int, frozenset[str]]) -> None:
+        """Take note that rules are no longer the entries of the file, one by one."""
+        before = self.origin.get("rules", ())
+        self.origin = {**self.origin, "rules": tuple(before[index] for index in origin)}
+        self._written = written
 
     def fault(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
         """Note a fault."""
@@ -40,8 +48,19 @@ class Findings:
 
     def _made(self, path: KeyPath, message: str, *, at_key: bool = False) -> ConfigFault:
         if len(path) > 1 and isinstance(path[1], int):
-            path = (path[0], self.origin[str(path[0])][path[1]], *path[2:])
+            index = path[1]
+            if path[0] == "rules" and index in self._written:
+                path = _as_written(path, self._written[index])
+            path = (path[0], self.origin[str(path[0])][index], *path[2:])
         return self.document.fault(path, message, at_key=at_key)
+
+
+def _as_written(path: KeyPath, keys: frozenset[str]) -> KeyPath:
+    """Return where to look in an entry of `template:` for what is wrong with a rule it became."""
+    key = path[2] if path[2:] and path[2] in keys else "template"
+    if path[-1] == "point" and "point" in keys:
+        key = "point"
+    return (*path[:2], key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from agent.config.specs import (
     stop_states,
     uplink_spec,
 )
+from agent.config.templates.expand import Expanded, expand
 from agent.config.validate import validate
 from agent.core.spec import Label, SiteSpec
 from agent.local.spec import LocalSpec
@@ -83,6 +84,8 @@ class LoadedSite:
     warnings: tuple[ConfigFault, ...]
     profile_files: Mapping[str, Path] = field(default_factory=dict)
     """Profiles given as a path, as written in the file, to where they were found."""
+    templates: tuple[Expanded, ...] = ()
+    """What ready-made rules became, in the order of the file."""
 
 
 def load_site(
@@ -124,6 +127,7 @@ def load_site(
     catalogue = build_catalogue(
         checked.model, findings, folder, checked.left_out, profile_files or {}
     )
+    templates = expand(catalogue, findings)
     check_wires(catalogue, findings, folder)
     check_reads(catalogue, findings)
     check_outputs(catalogue, findings)
@@ -137,7 +141,8 @@ def load_site(
         data=data_dir or Path(env.get("PLANTROOM_DATA") or checked.model.paths.data),
         run=run_dir or Path(env.get("PLANTROOM_RUN") or checked.model.paths.run),
     )
-    return _loaded(path, catalogue, findings, passwords, paths, folder, content, sets)
+    loaded = _loaded(path, catalogue, findings, passwords, paths, folder, content, sets)
+    return replace(loaded, templates=templates)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -211,7 +216,7 @@ def _loaded(
         time_source=TimeSource(site.time.source),
         paths=paths,
         config_hash=_hash(content, catalogue.profile_files, sets),
-        warnings=tuple(sorted(findings.warnings)),
+        warnings=tuple(sorted(set(findings.warnings))),
         profile_files=dict(catalogue.profile_files),
     )
 

@@ -11,6 +11,7 @@ from agent.config.model_derived import CounterModel, DerivedModel
 from agent.config.model_outputs import KeyModel, OutputModel
 from agent.config.model_rules import LinkageModel, RuleModel
 from agent.config.model_wires import BusModel, DeviceModel, FaultsModel, InputModel
+from agent.config.templates.models import RuleEntry
 
 
 class ZoneModel(Model):
@@ -191,7 +192,11 @@ class SiteModel(Model):
     counters: tuple[CounterModel, ...] = ()
     derived: tuple[DerivedModel, ...] = ()
     outputs: tuple[OutputModel, ...] = ()
-    rules: tuple[RuleModel, ...] = ()
+    entries: tuple[RuleEntry, ...] = Field(
+        default=(),
+        alias="rules",
+        description="What is watched: rules, or ready-made ones by `template` (docs/thresholds.md).",
+    )
     linkage: tuple[LinkageModel, ...] = ()
     keys: tuple[KeyModel, ...] = ()
     faults: FaultsModel = FaultsModel()
@@ -203,3 +208,8 @@ class SiteModel(Model):
     local: LocalModel = LocalModel()
     paths: PathsModel = PathsModel()
     time: TimeModel = TimeModel()
+
+    @property
+    def rules(self) -> tuple[RuleModel, ...]:
+        """The rules; ready-made ones are among them once they are expanded."""
+        return tuple(each for each in self.entries if isinstance(each, RuleModel))

@@ -20,6 +20,8 @@ from agent.config.model_base import PATTERN_WORDS
 from agent.config.model_conditions import CONDITION_WORDS
 from agent.config.model_site import SiteModel
 from agent.config.positions import Document
+from agent.config.templates import models
+from agent.config.templates.known import TEMPLATES
 
 _PLACEHOLDERS: Mapping[str, object] = {"version": 1, "site": "unnamed", "box": "unnamed"}
 """Stand in for required words that are missing, so that the rest can be judged."""
@@ -221,6 +223,10 @@ def _fault(
         case "union_tag_invalid":
             word = str(context.get("tag", ""))
             return document.fault((*path, "type"), _types(context, word))
+        case models.UNKNOWN:
+            name = value.get("template") if isinstance(value, dict) else ""
+            message = f"no template '{name}'{did_you_mean(str(name), TEMPLATES)}"
+            return document.fault((*path, "template"), message)
         case "enum" | "literal_error":
             return document.fault(path, _choice(str(context.get("expected", "")), value))
         case "string_pattern_mismatch":
