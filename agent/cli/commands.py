@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from agent.cli import demo, install, orders, people, site, tail, wires
+from agent.cli import demo, install, orders, outbox, people, site, tail, wires
 
 app = typer.Typer(
     name="plantroom",
@@ -20,6 +20,7 @@ demo.register(app)
 install.register(app)
 wires.register(app)
 tail.register(app)
+outbox.register(app)
 
 
 @app.command(

@@ -12,7 +12,7 @@ from typing import Any
 from agent.core.effects import Event
 from agent.core.memory import AlarmSnapshot, LogPosition
 from agent.outbox.documents import batch_document, event_document, event_record
-from agent.outbox.events import is_expendable
+from agent.outbox.events import is_expendable, tells_of_loss
 from agent.outbox.files import Files
 from agent.outbox.inspection import Stored
 from agent.outbox.lines import scan, seal_line
@@ -226,6 +226,26 @@ class Disk:
                 for name, count in each.classes:
                     lacking[name] -= count
         return lacking
+
+    def told_in(self, segments: Sequence[Segment], done: int) -> list[Event]:
+        """Return the unsent events in segments that tell of streams and of loss.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        events = []
+        for segment in segments:
+            path = self._root / Lane.EVENT.value / segment.name
+            for line in scan(self.files.read(path)).lines:
+                with suppress(ValueError):
+                    event = event_record(line.document()).event
+                    if line.number > done and tells_of_loss(event):
+                        events.append(event)
+        return events
+
+    def seal(self, lane: Lane) -> None:
+        """Write no more to a lane's file in use."""
+        self._lanes[lane].seal()
 
     def survey(self, segment: Segment, done: int) -> Survey:
         """Look which events of a segment may be taken out; those up to `done` are owed to nobody.

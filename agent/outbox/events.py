@@ -23,6 +23,12 @@ def is_expendable(event: Event) -> bool:
     return event.alarm_class is AlarmClass.TECHNICAL and event.kind in _EXPENDABLE
 
 
+def tells_of_loss(event: Event) -> bool:
+    """Whether a consumer needs the event to know what it lacks: it may go only once it was told anew."""
+    return event.kind in _TELLING
+
+
+_TELLING = frozenset({EventKind.STREAM, EventKind.GAP, EventKind.DAMAGE})
 _EXPENDABLE = frozenset(
     {EventKind.ALARM, EventKind.SUPPRESSION, EventKind.SYSTEM, EventKind.CHATTERING}
 )
@@ -78,5 +84,5 @@ def _may_go(record: EventRecord) -> bool:
     return is_expendable(record.event)
 
 
-def _always(_: EventRecord) -> bool:
-    return True
+def _always(record: EventRecord) -> bool:
+    return not tells_of_loss(record.event) or record.event.kind is EventKind.GAP

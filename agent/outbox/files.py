@@ -38,8 +38,12 @@ class Files:
                 break
             path = path.parent
         for each in reversed(missing):
-            each.mkdir(mode=0o750, exist_ok=True)
+            self.make_one(each)
             self.sync_directory(each.parent)
+
+    def make_one(self, path: Path) -> None:
+        """Make one directory; its name is not durable yet."""
+        path.mkdir(mode=0o750, exist_ok=True)
 
     def lock(self, path: Path) -> int:
         """Hold a lock file for this process and return its descriptor; the kernel lets go at its end.
@@ -64,6 +68,23 @@ class Files:
             os.pwrite(fd, b"%-19d\n" % os.getpid(), 0)
         return fd
 
+    def lock_holder(self, path: Path) -> str:
+        """Return the process id that holds a lock file; empty when none does. Nothing is changed.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                return ""
+            return os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        finally:
+            os.close(fd)
+        return ""
+
     def names(self, directory: Path) -> tuple[str, ...]:
         """Return the names in a directory, sorted."""
         return tuple(sorted(os.listdir(directory)))  # noqa: PTH208 - names alone are wanted
@@ -81,6 +102,10 @@ class Files:
         """Open an existing file for `pwrite` and return its descriptor."""
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
+    def create(self, path: Path) -> int:
+        """Make an empty file for `pwrite`, or empty the one that is there; return its descriptor."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+
     def replace(self, path: Path, data: bytes) -> None:
         """Put a whole file in place: written aside, synced, renamed, the directory synced.
 
@@ -93,7 +118,7 @@ class Files:
         for each in (aside, path):
             if each.is_dir() and not each.is_symlink():
                 self._move_away(each)
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        fd = self.create(aside)
         try:
             try:
                 self.pwrite(fd, data, 0)

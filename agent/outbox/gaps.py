@@ -12,6 +12,8 @@ from drivers.clock import Stamp
 
 OVERFLOW = "overflow"
 """There was no room left."""
+PURGED = "purged"
+"""A person had it removed."""
 
 
 @dataclass(slots=True)
@@ -34,10 +36,28 @@ class Gaps:
         """Whether something waits to be told."""
         return bool(self._ranges)
 
-    def note(self, lane: Lane, stream: str, first_seq: int, last_seq: int, count: int) -> None:
-        """Note records dropped for want of room."""
-        self._count(lane, OVERFLOW, count)
-        key = (lane, stream, OVERFLOW)
+    def note(
+        self,
+        lane: Lane,
+        stream: str,
+        first_seq: int,
+        last_seq: int,
+        count: int,
+        why: str = OVERFLOW,
+    ) -> None:
+        """Note records dropped for want of room, or why else."""
+        self._count(lane, why, count)
+        self._merge((lane, stream, why), first_seq, last_seq, count)
+
+    def retell(self, gap: Event) -> None:
+        """Have a gap event that goes unsent itself told again, merged with what is told next."""
+        detail = gap.detail
+        first, last, count = (detail[name] for name in ("first_seq", "last_seq", "count"))
+        if isinstance(first, int) and isinstance(last, int) and isinstance(count, int):
+            key = (Lane(str(detail["lane"])), str(detail["stream"]), str(detail["reason"]))
+            self._merge(key, first, last, count)
+
+    def _merge(self, key: tuple[Lane, str, str], first_seq: int, last_seq: int, count: int) -> None:
         known = self._ranges.get(key)
         if known is None:
             self._ranges[key] = _Range(first_seq, last_seq, count)

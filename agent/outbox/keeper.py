@@ -106,6 +106,7 @@ class Keeper:
             is_owed=bool(cursors),
             done=self.done,
             tell_gaps=self.tell_gaps,
+            append=append,
         )
         self._damage_key: int | None = None
         self._verified_s = 0.0
@@ -215,8 +216,25 @@ class Keeper:
         if over > 0:
             done = self.done(Lane.EVENT)
             for key, record in self._events.evict(max(0, events.bytes - over - slack)):
+                if record.event.kind is EventKind.GAP:
+                    self._gaps.retell(record.event)
                 if key > done:
                     self._gaps.note(Lane.EVENT, record.stream, record.seq, record.seq, 1)
+
+    async def purge(self, lane: Lane, *, unsent_too: bool) -> int:
+        """Remove what a lane holds on disk, told as a gap first; return how many records went.
+
+        Raises:
+            OSError: the disk failed, or is bad.
+        """
+        await self._worker.submit(partial(self._disk.seal, lane))
+        count = self.room.purge(lane, unsent_too=unsent_too)
+        self._wake.set()
+        while self.room.is_busy or self._events.queue.has_unwritten:
+            if self.fault:
+                raise OSError(self.fault)
+            await asyncio.sleep(TICK_S / 10)
+        return count
 
     def tell_gaps(self) -> None:
         """Make events of what was dropped since the last call."""

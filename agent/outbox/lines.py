@@ -71,18 +71,21 @@ def seal_line(number: int, payload: bytes) -> bytes:
 
 
 def scan(data: bytes) -> Scan:
-    """Return the good lines and the damaged ranges of a file's content; newlines alone are filler."""
+    """Return the good lines and the damaged ranges of a file's content; newlines at its end are filler."""
     lines: list[Line] = []
     bad: list[tuple[int, int]] = []
     end = len(data.rstrip(b"\n"))
     offset = 0
-    for part in data[:end].split(b"\n"):
+    for part in data[:end].split(b"\n") if end else ():
         if part:
             line = _parse(part, offset)
             if line is not None:
                 lines.append(line)
             else:
                 _salvage(part, offset, lines, bad)
+        else:
+            # filler in front of a record: of one write the later sectors came to the disk alone
+            bad.append((offset, 1))
         offset += len(part) + 1
     return Scan(
         lines=_rising(lines),

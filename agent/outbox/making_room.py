@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from agent.core.effects import Event, EventKind
 from agent.outbox.disk import Disk, Survey
 from agent.outbox.events import is_expendable
-from agent.outbox.gaps import Gaps
+from agent.outbox.gaps import OVERFLOW, PURGED, Gaps
 from agent.outbox.manifest import Segment
 from agent.outbox.queue import LaneQueue
 from agent.outbox.records import Batch, EventRecord, Lane
@@ -32,6 +33,7 @@ class RoomMaker:
         is_owed: bool,
         done: Callable[[Lane], int],
         tell_gaps: Callable[[], None],
+        append: Callable[[Event], EventRecord],
     ) -> None:
         """`is_owed`: there are uplinks, so that what goes unsent is a gap. `done`: acknowledged up to."""
         self._room = Room(
@@ -46,6 +48,9 @@ class RoomMaker:
         self._is_owed = is_owed
         self._done = done
         self._tell_gaps = tell_gaps
+        self._append = append
+        self._is_told_anew = False
+        """Whether what tells of loss in the plan's last resort was told anew."""
         self._plan = Plan()
         self._plan_key = 0
         self._survey: Survey | None = None
@@ -55,6 +60,28 @@ class RoomMaker:
     def is_busy(self) -> bool:
         """Whether something is on its way out."""
         return bool(self._plan) or self._survey is not None
+
+    def purge(self, lane: Lane, *, unsent_too: bool) -> int:
+        """Have what a lane holds on disk told as a gap and dropped; return how many records go.
+
+        Events nobody has acknowledged stay unless `unsent_too`. The file in use was sealed before.
+        """
+        done = self._done(lane) if self._is_owed else self._disk_last(lane)
+        going = tuple(
+            each
+            for each in self._disk.segments(lane)
+            if each.is_sealed and (unsent_too or each.last <= done)
+        )
+        if lane is Lane.EVENT:
+            self._plan = Plan(last_resort=going)
+            self._is_told_anew = False
+        else:
+            self._plan = Plan(telemetry=going)
+        self._tell_dropped(lane, going, PURGED)
+        return sum(each.records for each in going)
+
+    def _disk_last(self, lane: Lane) -> int:
+        return max((each.last for each in self._disk.segments(lane)), default=0)
 
     def next_step(self) -> Step | None:
         """Return what to do on the writer thread and whom to tell; None while there is nothing to do.
@@ -76,18 +103,22 @@ class RoomMaker:
             )
             if not self._plan:
                 return None
+            self._is_told_anew = False
             self._tell_dropped(Lane.EVENT, self._plan.events + self._plan.last_resort)
             self._tell_dropped(Lane.TELEMETRY, self._plan.telemetry)
         plan_now = self._plan
         if plan_now.survey is not None and not plan_now.events and not plan_now.telemetry:
             look = partial(self._disk.survey, plan_now.survey, self._done(Lane.EVENT))
             return look, self._surveyed_segment
+        if self._is_owed and plan_now.last_resort and not self._is_told_anew:
+            look_in = partial(self._disk.told_in, plan_now.last_resort, self._done(Lane.EVENT))
+            return look_in, self._tell_anew
         if self._events.written < self._plan_key:
             return None
         drop = partial(self._disk.drop, plan_now.events, plan_now.telemetry, plan_now.last_resort)
         return drop, self._made_room
 
-    def _tell_dropped(self, lane: Lane, segments: Sequence[Segment]) -> None:
+    def _tell_dropped(self, lane: Lane, segments: Sequence[Segment], why: str = OVERFLOW) -> None:
         done = self._done(lane)
         for segment in segments:
             # what is told as lost must not arrive from memory
@@ -97,7 +128,20 @@ class RoomMaker:
                 self._telemetry.discard(segment.first, segment.last, lambda _: True)
             if self._is_owed and segment.last > done:
                 for span in segment.spans:
-                    self._gaps.note(lane, span.stream, span.first_seq, span.last_seq, span.records)
+                    self._gaps.note(
+                        lane, span.stream, span.first_seq, span.last_seq, span.records, why
+                    )
+        self._tell_gaps()
+        self._plan_key = self._events.last_key
+
+    def _tell_anew(self, events: Sequence[Event]) -> None:
+        """Tell again what only events that go told of: gaps merged, streams and damage one by one."""
+        self._is_told_anew = True
+        for each in events:
+            if each.kind is EventKind.GAP:
+                self._gaps.retell(each)
+            else:
+                self._append(each)
         self._tell_gaps()
         self._plan_key = self._events.last_key
 

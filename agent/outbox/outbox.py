@@ -196,6 +196,21 @@ class Outbox:
                 found += (await self._reading.submit(search))[: limit - len(found)]
         return found
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the recovery is done."""
+        return self._keeper.recovered.is_set()
+
+    async def purge(self, lane: Lane, *, unsent_too: bool = False) -> int:
+        """Remove what a lane holds on disk; what was unsent is told as a gap. Return how many records.
+
+        Of events only what every uplink has acknowledged goes, unless `unsent_too`.
+
+        Raises:
+            OSError: the disk cannot be written.
+        """
+        return await self._keeper.purge(lane, unsent_too=unsent_too)
+
     async def run(self) -> None:
         """Recover, then bring records to disk until cancelled. May be started again."""
         await self._keeper.run()

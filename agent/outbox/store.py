@@ -247,6 +247,14 @@ class SegmentLog:
 
     # -- dropping ----------------------------------------------------------------------------------
 
+    def seal(self) -> None:
+        """Write no more to the file in use, so that it may be dropped."""
+        if self._head is not None:
+            with suppress(OSError):
+                self._head.close()
+            self._head, self._head_records = None, []
+            self.segments = tuple(replace(each, is_sealed=True) for each in self.segments)
+
     def drop(self, numbers: Iterable[int]) -> None:
         """Remove sealed segments: the decision first, durably, then the files.
 
@@ -379,12 +387,28 @@ class SegmentLog:
             self._quarantine.keep(
                 f"{self.lane.value}-{number:08d}-{offset}", data[offset : offset + length]
             )
-        damages.extend(found.damages)
+        damages.extend(self._begun(each, listed) for each in found.damages)
         if not found.records and listed is None and not found.segment.damaged:
             with suppress(OSError):
                 self._files.unlink(path)
             return None, []
         return found.segment, list(found.records)
+
+    def _begun(self, damage: Damage, listed: Segment | None) -> Damage:
+        """Name where damage at the very beginning of a file begins, which no neighbour in it tells."""
+        run = self._manifest.run
+        if damage.first_seq is not None or listed is None or run is None:
+            return damage
+        first_seq = listed.first - run.base
+        if first_seq < 1 or damage.stream not in ("", run.stream):
+            return damage
+        last_seq = damage.last_seq
+        return replace(
+            damage,
+            stream=run.stream,
+            first_seq=first_seq,
+            count=None if last_seq is None else last_seq - first_seq + 1,
+        )
 
     def _lost_whole(self, segment: Segment, reason: str) -> list[Damage]:
         """Name what a file held by its entry; that of a head may be older than its last records."""

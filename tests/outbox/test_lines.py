@@ -58,3 +58,12 @@ def test_a_cut_file_keeps_every_record_before_the_cut(length: int) -> None:
 @given(st.binary(max_size=400))
 def test_garbage_is_never_taken_for_a_record_nor_raises(data: bytes) -> None:
     assert scan(data).lines == ()
+
+
+def test_filler_in_front_of_a_record_is_a_hole_and_at_the_end_is_none() -> None:
+    first, second, third = (encode_line(number, {"n": number}) for number in (1, 2, 3))
+    found = scan(first + b"\n" * len(second) + third + b"\n" * 100)
+    assert [each.number for each in found.lines] == [1, 3]
+    assert [(each.after, each.before) for each in found.damaged] == [(1, 3)]
+    assert scan(first + second + third + b"\n" * 100).damaged == ()
+    assert scan(b"\n" * 4096).damaged == ()
