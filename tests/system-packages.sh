@@ -2,7 +2,7 @@
 # Installs the Debian packages the tests use, without recommended packages and without leaving new
 # daemons running or enabled. Does nothing where all programs are there. Off Debian, or without
 # root, it says what is missing and lets the tests skip (loudly); in CI a missing piece fails them.
-# Then the npm package some tests poll, at the version tests/peers/package.json names, into .venv.
+# Then the npm packages some tests need, at the versions tests/peers/package.json names, into .venv.
 set -u
 
 PATH="$PATH:/usr/sbin:/sbin"
@@ -70,7 +70,7 @@ install_npm_peer() {
   folder=.venv/peers
   [ -d .venv ] && command -v npm >/dev/null 2>&1 || return
   cmp -s "$wanted" "$folder/installed.json" && return
-  echo "Installing the npm package the tests poll (once) ..." >&2
+  echo "Installing the npm packages the tests need (once) ..." >&2
   mkdir -p "$folder" && cp "$wanted" "$folder/package.json"
   # --ignore-scripts: its serial port comes ready built, nothing else is to run here
   if npm install --prefix "$folder" --no-package-lock --no-audit --no-fund --ignore-scripts \

@@ -257,7 +257,11 @@ class _Bucket:
 def holding_rules(site: SiteSpec) -> frozenset[str]:
     """Return the rules whose reset would give power or water back."""
     kinds = (OutputKind.CUT_OFF, OutputKind.VALVE)
-    held = {output.id for output in site.outputs if output.kind in kinds}
+    held = {
+        output.id
+        for output in site.outputs
+        if output.kind in kinds and not output.is_restored_by_hand
+    }
     return frozenset(
         rule.id
         for rule in site.rules

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,8 @@ async def test_refusals_say_why_and_leave_an_event_each(tmp_path: Path) -> None:
 
 def test_only_rules_that_hold_a_cut_off_or_valve_are_kept_from_the_cloud() -> None:
     assert holding_rules(CUTTING) == {"shed-fire"}
+    by_hand = [replace(each, is_restored_by_hand=True) for each in CUTTING.outputs]
+    assert not holding_rules(replace(CUTTING, outputs=tuple(by_hand))), "a reset restores nothing"
 
 
 async def test_a_command_sent_twice_is_carried_out_once(room: Room) -> None:

@@ -1,0 +1,215 @@
+"""What must hold at every broker: mosquitto on MQTT 5 and 3.1.1, and aedes, of another make (3.1.1).
+
+Loss at the PUBACK, witnessed by a recording proxy (tests/uplink/wire.py). `python -m
+benchmarks.uplink_brokers` does the same fifty times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import resource
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agent.simulate.proxy import LinkState, TcpProxy
+from agent.uplink.spec import Protocol
+from tests.uplink.broker import Broker, free_port
+from tests.uplink.rig import until
+from tests.uplink.wire import WINDOW, Plant, Wire, agents
+
+HERE = Path(__file__).parent
+NODE_MODULES = HERE.parents[1] / ".venv" / "peers" / "node_modules"
+IN_CI = os.environ.get("CI") == "true"
+
+
+class Aedes:
+    """The npm package aedes as a process; nothing is kept over a stop."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [self._node, str(HERE / "aedes_broker.js"), str(self.port)],
+            stdin=subprocess.PIPE,
+            env={**os.environ, "NODE_PATH": str(NODE_MODULES)},
+        )
+        for _ in range(500):
+            assert self._process.poll() is None, "aedes ended"
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            time.sleep(0.02)
+        raise RuntimeError("aedes does not answer")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            assert self._process.stdin is not None
+            self._process.kill()
+            self._process.wait(5)
+            self._process.stdin.close()
+            self._process = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A broker and the protocol spoken to it."""
+
+    name: str
+    protocol: Protocol
+
+
+KINDS = (
+    Kind("mosquitto", Protocol.V5),
+    Kind("mosquitto", Protocol.V311),
+    Kind("aedes", Protocol.V311),
+)
+EVERY = pytest.mark.parametrize("kind", KINDS, ids=lambda each: f"{each.name}-{each.protocol}")
+
+
+def make(kind: Kind, folder: Path, program: Callable[[str], str]) -> Broker | Aedes:
+    """Return a broker of this kind; it does not run yet."""
+    if kind.name == "mosquitto":
+        return Broker(program("mosquitto"), folder)
+    if not (NODE_MODULES / "aedes").is_dir():
+        why = "the npm package aedes is not installed (make test installs it on Debian)"
+        if IN_CI:
+            pytest.fail(why)
+        pytest.skip(why)
+    return Aedes(program("node"))
+
+
+class LossyProxy(TcpProxy):
+    """300 ms a round trip, and one packet in twenty lost: TCP sends it again, and all behind it waits.
+
+    Only delay can be shown on loopback without rights over the network: a lost packet costs what its
+    repetition takes, a round trip and the kernel's least timeout (200 ms).
+    """
+
+    LOSS = 0.05
+
+    def __init__(self, port: int, wire: Wire, seed: int = 1) -> None:
+        self._chance = random.Random(seed)
+        self.is_bad = True
+        super().__init__("127.0.0.1", port, record=wire)
+
+    @property
+    def delay_s(self) -> float:
+        if not self.is_bad:
+            return 0.0
+        return 0.15 + (0.5 if self._chance.random() < self.LOSS else 0.0)
+
+    @delay_s.setter
+    def delay_s(self, _: float) -> None:
+        """The link is as it is."""
+
+
+@asynccontextmanager
+async def broker_of(
+    kind: Kind, folder: Path, program: Callable[[str], str]
+) -> AsyncIterator[Broker | Aedes]:
+    made = make(kind, folder, program)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+async def kill_again_and_again(
+    kind: Kind, folder: Path, program: Callable[[str], str], times: int
+) -> tuple[Wire, Plant, list[float]]:
+    """Kill the broker under load so many times; return what was heard, sent, and the times of return."""
+    plant, wire = Plant(), Wire(kind.protocol)
+    backs_s: list[float] = []
+    async with (
+        broker_of(kind, folder, program) as broker,
+        TcpProxy("127.0.0.1", broker.port, record=wire) as link,
+        agents(folder / "outbox", {"cloud": link.port}, protocol=kind.protocol) as (outbox, is_up),
+    ):
+        await until(lambda: is_up("cloud"), 10)
+        for _ in range(times):
+            await plant.flow(outbox, 8)
+            await asyncio.to_thread(broker.stop)
+            await until(lambda: not is_up("cloud"))
+            await plant.flow(outbox, 8)
+            await asyncio.to_thread(broker.start)
+            backs_s.append(await until(lambda: is_up("cloud"), 10))
+        await until(lambda: outbox.stats().unsent_by_uplink == {"cloud": 0}, 20)
+    return wire, plant, backs_s
+
+
+def assert_nothing_lost(wire: Wire, plant: Plant) -> None:
+    assert wire.events == plant.events
+    assert wire.values == plant.values
+    assert wire.ledger.is_complete, wire.ledger.proofs()
+    assert wire.doubles <= WINDOW * (len(wire.published) - 1), "more than the window came twice"
+
+
+@EVERY
+async def test_a_broker_killed_ten_times_under_load_loses_nothing(
+    need: Callable[[str], str], tmp_path: Path, kind: Kind
+) -> None:
+    wire, plant, backs_s = await kill_again_and_again(kind, tmp_path, need, 10)
+    assert_nothing_lost(wire, plant)
+    assert max(backs_s) < 5
+
+
+@EVERY
+async def test_a_link_cut_without_a_word_loses_nothing_and_is_noticed(
+    need: Callable[[str], str], tmp_path: Path, kind: Kind
+) -> None:
+    plant, wire = Plant(), Wire(kind.protocol)
+    async with (
+        broker_of(kind, tmp_path, need) as broker,
+        TcpProxy("127.0.0.1", broker.port, record=wire) as link,
+        agents(
+            tmp_path / "outbox", {"cloud": link.port}, protocol=kind.protocol, keepalive_s=3
+        ) as (outbox, is_up),
+    ):
+        await until(lambda: is_up("cloud"), 10)
+        await plant.flow(outbox, 10)
+        await link.set_state(LinkState.MUTE)
+        await plant.flow(outbox, 40)
+        took_s = await until(lambda: not is_up("cloud"), 20)
+        assert took_s <= 2 * 3 + 2, "twice the keepalive, on a busy machine"
+        await link.set_state(LinkState.CUT)  # what was on its way never arrives
+        await link.set_state(LinkState.PASS)
+        await until(lambda: is_up("cloud"), 10)
+        await until(lambda: outbox.stats().unsent_by_uplink == {"cloud": 0}, 20)
+    assert_nothing_lost(wire, plant)
+
+
+@EVERY
+async def test_a_slow_and_lossy_link_loses_nothing_and_is_kept(
+    need: Callable[[str], str], tmp_path: Path, kind: Kind
+) -> None:
+    plant, wire = Plant(), Wire(kind.protocol)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with (
+        broker_of(kind, tmp_path, need) as broker,
+        LossyProxy(broker.port, wire) as link,
+        agents(tmp_path / "outbox", {"cloud": link.port}, protocol=kind.protocol) as (
+            outbox,
+            is_up,
+        ),
+    ):
+        await until(lambda: is_up("cloud"), 15)
+        await plant.flow(outbox, 25)
+        await until(lambda: outbox.stats().unsent_by_uplink == {"cloud": 0}, 40)
+        assert is_up("cloud")
+        assert len(wire.published) == 1, "one connection all the while"
+    assert_nothing_lost(wire, plant)
+    assert wire.doubles == 0
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 50 * 1024
