@@ -45,6 +45,7 @@ from agent.core.spec import (
 )
 from drivers.clock import ManualClock
 from drivers.reading import Quality, Reading, Value
+from tests.core.templated import ready_rules
 
 POLL_S = 1.0
 
@@ -72,33 +73,41 @@ def condition_from(written: dict[str, Any]) -> Condition:
     return condition_spec(model, "Asia/Shanghai")
 
 
+def _rules(rule: dict[str, Any], points: dict[str, str]) -> tuple[RuleSpec, ...]:
+    if "template" in rule:
+        return ready_rules(rule, points)
+    return (
+        RuleSpec(
+            id=rule["id"],
+            alarm_class=AlarmClass(rule["class"]),
+            condition=condition_from(rule["when"]),
+            on_delay_s=rule.get("on_delay_s", 0.0),
+            off_delay_s=rule.get("off_delay_s", 0.0),
+            is_latched=rule.get("latched", False),
+            needs_ack=rule.get("needs_ack", True),
+            suppressed_by=tuple(rule.get("suppressed_by", ())),
+            zone=rule.get("zone", ""),
+            group=rule.get("group", ""),
+            realarm_s=rule.get("realarm_s", 0.0),
+            is_call_point=rule.get("call_point", False),
+        ),
+    )
+
+
 def site_from(written: dict[str, Any]) -> SiteSpec:
     return SiteSpec(
         site="hall-a",
         box="box-1",
         points=tuple(
             PointSpec(
-                id=name, kind=PointKind.GENERIC, is_contact=kind == "contact", stale_after_s=30.0
+                id=name,
+                kind=PointKind.GENERIC,
+                is_contact=kind.endswith("contact"),
+                stale_after_s=30.0,
             )
             for name, kind in written["points"].items()
         ),
-        rules=tuple(
-            RuleSpec(
-                id=rule["id"],
-                alarm_class=AlarmClass(rule["class"]),
-                condition=condition_from(rule["when"]),
-                on_delay_s=rule.get("on_delay_s", 0.0),
-                off_delay_s=rule.get("off_delay_s", 0.0),
-                is_latched=rule.get("latched", False),
-                needs_ack=rule.get("needs_ack", True),
-                suppressed_by=tuple(rule.get("suppressed_by", ())),
-                zone=rule.get("zone", ""),
-                group=rule.get("group", ""),
-                realarm_s=rule.get("realarm_s", 0.0),
-                is_call_point=rule.get("call_point", False),
-            )
-            for rule in written["rules"]
-        ),
+        rules=tuple(made for rule in written["rules"] for made in _rules(rule, written["points"])),
         outputs=tuple(
             OutputSpec(id=name, kind=OutputKind(kind))
             for name, kind in written.get("outputs", {}).items()
