@@ -12,6 +12,7 @@ need mosquitto mosquitto
 need mosquitto_pub mosquitto-clients
 need mbpoll mbpoll
 need promtool prometheus
+need strace strace
 need systemd-analyze systemd
 need openssl openssl
 need gcc gcc
