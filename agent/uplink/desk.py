@@ -20,6 +20,7 @@ from agent.uplink.request import (
     SNAPSHOT,
     Request,
     RequestFault,
+    read_id,
     read_request,
 )
 from agent.uplink.spec import CommandsSpec
@@ -208,18 +209,20 @@ class CommandDesk:
             self._untold += 1
             self._last_refused = outcome.code
             return None
+        id_ = id_ or read_id(asked.payload)
         name = asked.name if asked.name in ARGUMENTS or asked.name == "restore" else ""
         _log.info("refused a command from %s: %s: %s", self._identity, name, outcome.code)
-        self._append(self._event(now, name, request, outcome))
+        self._append(self._event(now, name, request, outcome, id_))
         return Answer(asked=asked, id=id_, outcome=outcome, at=now)
 
-    def _event(self, now: Stamp, name: str, request: Request | None, outcome: Outcome) -> Event:
+    def _event(
+        self, now: Stamp, name: str, request: Request | None, outcome: Outcome, id_: str = ""
+    ) -> Event:
         detail: dict[str, str | int | float | bool | None] = {
+            "id": id_ if request is None else request.id,
             "origin": "mqtt",
             "identity": self._identity,
         }
-        if request is not None:
-            detail["id"] = request.id
         if self._untold:
             detail["untold"] = self._untold
             self._untold = 0

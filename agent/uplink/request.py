@@ -102,12 +102,23 @@ def read_request(name: str, payload: bytes) -> Request:
         RequestFault: it is not one.
     """
     content = _parse(payload)
-    named = content.get("id")
-    id_ = named if isinstance(named, str) and _ID.fullmatch(named) else ""
     try:
         return _read(name, content)
     except RequestFault as fault:
-        raise RequestFault(str(fault), id=id_) from None
+        raise RequestFault(str(fault), id=_id_in(content)) from None
+
+
+def read_id(payload: bytes) -> str:
+    """Return the asker's id in whatever this is, for an answer; empty where there is none."""
+    try:
+        return _id_in(_parse(payload)) if len(payload) <= MOST_BYTES else ""
+    except RequestFault:
+        return ""
+
+
+def _id_in(content: Mapping[str, Any]) -> str:
+    named = content.get("id")
+    return named if isinstance(named, str) and _ID.fullmatch(named) else ""
 
 
 def _parse(payload: bytes) -> Mapping[str, Any]:

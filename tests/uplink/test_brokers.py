@@ -140,10 +140,11 @@ async def kill_again_and_again(
     ):
         await until(lambda: is_up("cloud"), 10)
         for _ in range(times):
-            await plant.flow(outbox, 8)
-            await asyncio.to_thread(broker.stop)
+            async with asyncio.TaskGroup() as tasks:  # in the midst of it
+                tasks.create_task(plant.flow(outbox, 20))
+                await asyncio.sleep(0.04)
+                await asyncio.to_thread(broker.stop)
             await until(lambda: not is_up("cloud"))
-            await plant.flow(outbox, 8)
             await asyncio.to_thread(broker.start)
             backs_s.append(await until(lambda: is_up("cloud"), 10))
         await until(lambda: outbox.stats().unsent_by_uplink == {"cloud": 0}, 20)

@@ -58,7 +58,10 @@ async def test_refusals_say_why_and_leave_an_event_each(tmp_path: Path) -> None:
         ("not_on_spot", "reset", payload(room.clock), False),
     )
     for number, (code, name, body, is_retained) in enumerate(cases):
-        assert await room.code(name, body, is_retained=is_retained) == code, number
+        answer = await room.ask(name, body, is_retained=is_retained)
+        assert answer is not None
+        assert answer.outcome.code == code, number
+        assert answer.id == ("c1" if body.startswith(b'{"schema"') else "")
         assert room.events[-1].code == code
         assert room.events[-1].detail["identity"] == IDENTITY
     assert len(room.events) == len(cases)
@@ -104,7 +107,7 @@ async def test_a_command_the_agent_died_in_is_not_carried_out_again(room: Room) 
     room.start()
     with pytest.raises(ConnectionAbortedError):
         await room.ask("reset", body)
-    del room.submit  # type: ignore[method-assign]
+    del room.submit
     room.start()
     again = await room.ask("reset", body)
     assert again is not None

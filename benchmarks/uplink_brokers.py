@@ -1,0 +1,116 @@
+"""The uplink's hard cases in full: brokers killed again and again, and hostile commands by the thousand.
+
+`python -m benchmarks.uplink_brokers [--kills 50] [--hostile 10000] [--good 1000]`. The small version of the
+same runs is tests/uplink (test_brokers, test_commands), whose parts this uses. Needs mosquitto, and node
+with aedes (`make test` installs both).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from agent.uplink.spec import CommandsSpec, Protocol
+from benchmarks.figures import print_table
+from drivers.clock import ClockState, SystemClock
+from tests.uplink.broker import Broker
+from tests.uplink.commands import EVERYTHING, Room
+from tests.uplink.rig import until
+from tests.uplink.test_brokers import KINDS, Kind, kill_again_and_again
+from tests.uplink.test_commands import box, cloud, flood
+from tests.uplink.wire import WINDOW
+
+
+def program(name: str) -> str:
+    """Return the path of a program."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/bin")
+    if path is None:
+        sys.exit(f"{name} is not installed")
+    return path
+
+
+async def kills(kind: Kind, times: int) -> tuple[list[str], bool]:
+    """Return a row of the table of kills, and whether all held."""
+    with tempfile.TemporaryDirectory() as folder:
+        wire, plant, backs_s = await kill_again_and_again(kind, Path(folder), program, times)
+    lost = len(plant.events - wire.events) + len(plant.values - wire.values)
+    held = not lost and wire.ledger.is_complete and wire.doubles <= WINDOW * times
+    row = [
+        f"{kind.name}, {kind.protocol}",
+        str(times),
+        f"{len(plant.events)} + {len(plant.values)}",
+        str(lost),
+        f"{wire.doubles} of {WINDOW * times}",
+        f"{max(backs_s):.2f}",
+    ]
+    return row, held and max(backs_s) < 5
+
+
+async def hostility(protocol: Protocol, hostile: int, good: int) -> tuple[list[str], bool]:
+    """Return a row of the table of commands, and whether all held."""
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Broker(program("mosquitto"), Path(folder), "max_queued_messages 0")
+        broker.start()
+        room = Room(Path(folder), spec=CommandsSpec(allow=EVERYTHING, per_minute=10**6))
+        clock = SystemClock()
+        clock.state = ClockState.SYNCED
+        try:
+            async with (
+                box(broker, room, protocol, clock) as rig,
+                cloud(broker.port, protocol) as asker,
+            ):
+                await flood(asker, clock, hostile, good)
+                await until(lambda: len(room.done) >= good, 300)
+                await asyncio.sleep(5.0)
+                connects = rig.uplink.stats().connects
+        finally:
+            broker.stop()
+    ids = [each.id for each in room.done]
+    moved = sum(each.name != "ack" for each in room.done)
+    grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024
+    row = [
+        f"mosquitto, {protocol}",
+        str(hostile),
+        str(moved),
+        f"{len(set(ids))} of {good}",
+        str(len(ids) - len(set(ids))),
+        str(len(room.events)),
+        f"{grown_mib:.0f}",
+    ]
+    held = not moved and len(ids) == len(set(ids)) == good and connects == 1
+    return row, held and len(room.events) < 500
+
+
+async def run(times: int, hostile: int, good: int) -> bool:
+    """Run everything and print it; return whether all held."""
+    done = [await kills(kind, times) for kind in KINDS]
+    print_table(
+        ["broker", "kills", "events + readings", "lost", "doubles", "longest return s"],
+        [row for row, _ in done],
+    )
+    hostilities = [await hostility(each, hostile, good) for each in Protocol]
+    print_table(
+        ["broker", "hostile", "carried out", "good done", "done twice", "events", "RSS + MiB"],
+        [row for row, _ in hostilities],
+    )
+    return all(held for _, held in (*done, *hostilities))
+
+
+def main() -> None:
+    """Run it."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--kills", type=int, default=50)
+    options.add_argument("--hostile", type=int, default=10_000)
+    options.add_argument("--good", type=int, default=1_000)
+    given = options.parse_args()
+    sys.exit(not asyncio.run(run(given.kills, given.hostile, given.good)))
+
+
+if __name__ == "__main__":
+    main()
