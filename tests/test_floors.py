@@ -19,6 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "agent.pipeline", "agent.outputs", "agent.outbox", "agent.uplink", "agent.local",
         "agent.systemd", "agent.supervise", "agent.timekeeping", "agent.simulate",
+        "agent.report",
     ),
     ("agent.config",),
     ("agent.app", "agent.cli", "agent.__main__"),

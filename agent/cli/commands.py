@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from agent.cli import demo, install, orders, outbox, people, site, tail, wires
+from agent.cli import demo, install, orders, outbox, people, site, tail, watch, wires
 
 app = typer.Typer(
     name="plantroom",
@@ -16,6 +16,7 @@ app = typer.Typer(
 site.register(app)
 people.register(app)
 orders.register(app)
+watch.register(app)
 demo.register(app)
 install.register(app)
 wires.register(app)

@@ -149,26 +149,37 @@ def _reach(asking: Any) -> dict[str, Any]:  # noqa: ANN401 - a coroutine of what
 
 
 def _print_alarms(body: dict[str, Any], show_all: bool) -> None:
-    shown = [each for each in body["alarms"] if show_all or _is_standing(each)]
+    shown = [each for each in body["alarms"] if show_all or is_shown(each)]
     if shown:
-        table = Table(box=None, pad_edge=False)
-        table.add_column("class", no_wrap=True)
-        table.add_column("alarm", overflow="fold")
-        for name in ("state", "value", "zone", "acknowledged by"):
-            table.add_column(name)
-        for alarm in shown:
-            style = _STYLES.get(alarm["class"], "")
-            table.add_row(
-                Text("test", style="cyan") if alarm["test"] else Text(alarm["class"], style=style),
-                alarm["rule"],
-                _state_words(alarm),
-                _value_words(alarm),
-                alarm["zone"],
-                alarm["actor"],
-            )
-        wide_console().print(table)
+        wide_console().print(alarm_table(shown))
     else:
         typer.echo(f"No alarms ({body['rules']} rules watched).")
+    if hidden := hidden_words(body, show_all=show_all):
+        typer.echo(hidden)
+
+
+def alarm_table(shown: list[dict[str, Any]]) -> Table:
+    """Return alarms of the API as a table."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class", no_wrap=True)
+    table.add_column("alarm", overflow="fold")
+    for name in ("state", "value", "zone", "acknowledged by"):
+        table.add_column(name)
+    for alarm in shown:
+        style = _STYLES.get(alarm["class"], "")
+        table.add_row(
+            Text("test", style="cyan") if alarm["test"] else Text(alarm["class"], style=style),
+            alarm["rule"],
+            state_words(alarm),
+            _value_words(alarm),
+            alarm["zone"],
+            alarm["actor"],
+        )
+    return table
+
+
+def hidden_words(body: dict[str, Any], *, show_all: bool) -> str:
+    """Return what is not in the table of alarms and should be known, or nothing."""
     hidden = [
         f"{body[name]} {words}"
         for name, words in (
@@ -178,11 +189,11 @@ def _print_alarms(body: dict[str, Any], show_all: bool) -> None:
         )
         if body[name] and not show_all
     ]
-    if hidden:
-        typer.echo(f"Besides: {', '.join(hidden)} (--all shows them).")
+    return f"Besides: {', '.join(hidden)} (--all shows them)." if hidden else ""
 
 
-def _is_standing(alarm: dict[str, Any]) -> bool:
+def is_shown(alarm: dict[str, Any]) -> bool:
+    """Return whether an alarm is for everybody to see: it stands, is a test, or was taken out."""
     return (alarm["state"] != "normal" and not alarm["suppressed"]) or alarm["inhibited"]
 
 
@@ -221,7 +232,8 @@ def _print_status(body: dict[str, Any]) -> None:
         console.print(f"outbox   {state}, {unsent} records unsent", highlight=False)
 
 
-def _state_words(alarm: dict[str, Any]) -> str:
+def state_words(alarm: dict[str, Any]) -> str:
+    """Return the state of an alarm and what marks it."""
     words = [alarm["state"].replace("_", ", ")]
     flags = ("pending", "unknown", "suppressed", "silenced", "first_out", "chattering")
     words += [flag.replace("_", " ") for flag in flags if alarm[flag]]

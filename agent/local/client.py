@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,12 @@ import aiohttp
 
 ANSWER_S = 5.0
 """How long an answer may take; the agent's own limit for its loop is shorter (agent.local.bridge)."""
+
+SILENT_S = 25.0
+"""A stream without a word for this long is dead: the agent says something every 10 s (agent.local.stream)."""
+
+LONGEST_LINE = 2**22
+"""Bytes of one event: all points of a site far larger than any box reads."""
 
 
 class AgentUnreachable(Exception):
@@ -52,6 +59,30 @@ class AgentClient:
             AgentUnreachable: nobody answers; whether the command was carried out is not known.
         """
         return (await self._ask("POST", "/api/v1/commands", fields))[1]
+
+    async def stream(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Yield (name, object) of the agent's server-sent events as they come.
+
+        Raises:
+            AgentUnreachable: nobody answers, or the stream ends or falls silent.
+        """
+        if self._session is None:
+            raise RuntimeError("enter the client first")
+        never = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_S, sock_read=SILENT_S)
+        try:
+            async with self._session.get(
+                "/api/v1/stream", timeout=never, read_bufsize=LONGEST_LINE
+            ) as response:
+                name = ""
+                async for raw in response.content:
+                    line = raw.decode().rstrip("\n")
+                    if line.startswith("event: "):
+                        name = line.removeprefix("event: ")
+                    elif line.startswith("data: "):
+                        yield name, json.loads(line.removeprefix("data: "))
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise AgentUnreachable(f"{self._socket}: {_why(error)}") from error
+        raise AgentUnreachable(f"{self._socket}: the agent has ended the stream")
 
     async def _ask(
         self, method: str, path: str, body: dict[str, Any] | None

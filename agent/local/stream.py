@@ -63,7 +63,8 @@ class Stream:
         else:
             alarms, state = alarms_json(view), {**points_json(view), **outputs_json(view)}
             self._put("agent", "", {"answers": True, "message": ""})
-            self._put("alarms", (alarms["alarms"], view.not_ready), alarms)
+            steady = [{**each, "inhibited_left_s": None} for each in alarms["alarms"]]
+            self._put("alarms", (steady, view.not_ready), alarms)
             self._put("state", _face(view), state)
 
     def _put(self, name: str, face: object, body: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""The monthly report: what a month's events amount to, and how that is written down."""
