@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from agent.cli import demo, install, orders, outbox, people, site, tail, watch, wires
+from agent.cli import demo, install, orders, outbox, people, report, site, tail, watch, wires
 
 app = typer.Typer(
     name="plantroom",
@@ -22,6 +22,7 @@ install.register(app)
 wires.register(app)
 tail.register(app)
 outbox.register(app)
+report.register(app)
 
 
 @app.command(

@@ -88,7 +88,7 @@ def stat(
     if body is None:
         from agent.cli.outbox_rows import stored_stats
 
-        body = stored_stats(_shelf(data, box))
+        body = stored_stats(shelf_of(data, box))
     if as_json:
         typer.echo(json.dumps(body, ensure_ascii=False))
     else:
@@ -98,7 +98,7 @@ def stat(
 
 def verify(data: DataOption = None, box: BoxOption = "", as_json: JsonOption = False) -> None:
     """Read all files; exit 1 when records are lost."""
-    shelf = _shelf(data, box)
+    shelf = shelf_of(data, box)
     is_live = bool(_owner(shelf))
     records, damages = 0, [f"{each.lane}/{each.file}: missing" for each in _missing(shelf, is_live)]
     files = shelf.files()
@@ -141,7 +141,7 @@ def export(
     """Write records of one lane, oldest first."""
     from agent.cli.outbox_rows import write_records
 
-    shelf = _shelf(data, box)
+    shelf = shelf_of(data, box)
     files = [each for each in shelf.files() if each[0].value == lane.value]
     try:
         with _opened(output) as target, _bar(len(files), "export", output is not None) as step:
@@ -161,7 +161,7 @@ def retry(data: DataOption = None, box: BoxOption = "", as_json: JsonOption = Fa
     """Put refused records back, as new ones in smaller batches."""
     from agent.cli.outbox_work import put_back
 
-    shelf = _shelf(data, box)
+    shelf = shelf_of(data, box)
     refused = shelf.refused()
     if refused:
         _own(shelf)
@@ -193,7 +193,7 @@ def purge(
     from agent.cli.outbox_work import remove
     from agent.outbox.records import Lane
 
-    shelf = _shelf(data, box)
+    shelf = shelf_of(data, box)
     _own(shelf)
     what = "telemetry not sent yet" if lane is Lanes.TELEMETRY else "events already sent"
     what = "all events, sent or not" if force and lane is Lanes.EVENT else what
@@ -216,7 +216,8 @@ def purge(
 # -- inside -----------------------------------------------------------------------------------------
 
 
-def _shelf(data: Path | None, box: str) -> Shelf:
+def shelf_of(data: Path | None, box: str) -> Shelf:
+    """Return the outbox a person means; ends the command where that cannot be told."""
     from agent.outbox.shelf import Shelf, boxes
 
     folder = (data or data_dir(None) or Path(DATA)) / "outbox"
