@@ -25,7 +25,10 @@ PATTERN_WORDS = {
 }
 """What a pattern asks for, in words."""
 
-Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=64)]
+MOST_ID = 64
+"""Characters of an id."""
+
+Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=MOST_ID)]
 """Name of a thing; also a part of its MQTT topic."""
 Word = Annotated[str, Field(pattern=WORD_PATTERN, max_length=48)]
 """One word of an MQTT topic."""

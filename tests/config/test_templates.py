@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agent.config.faults import ConfigError, ConfigFault
+from agent.config.load import load_site
 from agent.config.templates.known import TEMPLATES
 from agent.config.templates.spec import Share, Sure
 from agent.config.templates.units import convert, known_units
@@ -25,7 +29,7 @@ from agent.core.spec import (
     Threshold,
     Verified,
 )
-from tests.config.template_site import line_of, load
+from tests.config.template_site import CONTACTS, NUMBERS, line_of, load
 
 
 def rules(folder: Path, *entries: str) -> dict[str, RuleSpec]:
@@ -389,6 +393,11 @@ def test_a_number_for_a_point_that_is_not_given_has_no_effect(tmp_path: Path) ->
         ("{id: a, template: gas, point: x.gas, latch: false}", "latch", "class gas stays until a person resets"),
         ("{id: a, template: smoke, point: smoke-1, ack: not-required}", "ack", "class fire must be acknowledged"),
         ("{id: a, template: smoke, point: smoke-1, zone: attic}", "zone", "no zone 'attic'"),
+        ("{id: a, template: smoke, points: [smoke-1, smoke-1]}", "points[1]", "'smoke-1' is given already, as `point`"),
+        ("{id: a, template: charging-shed, smoke: [smoke-1, smoke-1]}", "smoke[1]", "'smoke-1' is given already, as `smoke`"),
+        ("{id: a, template: pump-start, running: pump, demand: pump}", "demand", "'pump' is given already, as `running`"),
+        ("{id: a, template: charging-shed, smoke: smoke-1}", "smoke", "must be a list"),
+        (f"{{id: {'i' * 60}, template: hydrant, point: x.kpa}}", "id", "'-low-low' is put after it: 56 characters at most"),
         ("{id: a, template: slow-leak, pump: pump, starts: 15.5}", "starts", "must be a whole number"),
     ],
 )  # fmt: skip
@@ -448,9 +457,66 @@ def test_a_rule_that_would_switch_what_it_watches_is_told_at_the_point(tmp_path:
         "    quantities:\n      - {name: own, area: coil, address: 0, type: bool, kind: smoke}\n",
     )
     path.write_text(text.replace("point: smoke-1}", "point: x.own}"), "utf-8")
-    from agent.config.load import load_site
-
     with pytest.raises(ConfigError) as caught:
         load_site(path, env={})
     assert [each.path for each in caught.value.faults] == ["rules[0].point"]
     assert "switch what it watches" in caught.value.faults[0].message
+
+
+def test_a_value_may_be_given_as_an_option(tmp_path: Path) -> None:
+    load(tmp_path, "{id: main, template: hydrant, point: x.kpa}")
+    site = load_site(tmp_path / "site.yaml", env={}, sets={"rules.main.low_kpa": "140"})
+    low = next(each for each in site.spec.rules if each.id == "main-low")
+    assert low.condition == Threshold(point="x.kpa", side=Side.BELOW, limit=140, deadband=5)
+    with pytest.raises(ConfigError) as caught:
+        load_site(tmp_path / "site.yaml", env={}, sets={"rules.main.low_kpa": "1"})
+    assert [each.file for each in caught.value.faults] == ["--set rules[0].low_kpa"]
+
+
+# -- whatever stands in an entry -----------------------------------------------------------------------
+
+POINTS = (*CONTACTS, *(f"x.{name}" for name in NUMBERS), "nobody", "line.online")
+ODD = st.sampled_from([0, 1, -5, 24, 1e6, True, None, "word", (), ("smoke-1", "smoke-2")])
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> dict[str, object]:
+    template = TEMPLATES[draw(st.sampled_from(list(TEMPLATES)))]
+    entry: dict[str, object] = {
+        "id": draw(st.sampled_from(["a", "b" * 64])),
+        "template": template.name,
+    }
+    for takes in template.takes:
+        known = [*CONTACTS] if not takes.unit else [f"x.{name}" for name in NUMBERS]
+        point = st.sampled_from(known) | st.sampled_from(POINTS)
+        if takes.is_many and takes.name != "point":
+            entry[takes.name] = draw(st.lists(point, max_size=3))
+        elif draw(st.booleans()) or takes.is_required:
+            entry[takes.name] = draw(point)
+    for each in template.parameters:
+        if draw(st.integers(0, 3)) == 0:
+            entry[each.name] = draw(st.floats(each.low, each.high) | ODD)
+    for key in ("latch", "confirmed", "without", "zone", "ack", "label"):
+        if draw(st.integers(0, 9)) == 0:
+            entry[key] = draw(ODD)
+    return entry
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(entry=entries())
+def test_any_entry_becomes_rules_or_faults_with_a_place(
+    tmp_path: Path, entry: dict[str, object]
+) -> None:
+    found: tuple[ConfigFault, ...] = ()
+    try:
+        site = load(tmp_path, json.dumps(entry))
+    except ConfigError as error:
+        found = error.faults
+    assert all(each.path.startswith("rules[0]") and each.line for each in found)
+    if found:
+        return
+    (made,) = site.templates
+    assert made.rules
+    assert {each.id for each in made.rules} <= {each.id for each in site.spec.rules}

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from agent.config.catalogue import Catalogue, Findings
 from agent.config.faults import KeyPath, did_you_mean
+from agent.config.model_base import MOST_ID
 from agent.config.model_rules import RuleModel
 from agent.config.templates.known import TEMPLATES
 from agent.config.templates.labels import label_of
@@ -85,6 +86,7 @@ class _Expansion:
     ) -> None:
         self._entry = entry
         self._path = path
+        self._is_broken = entry.id in catalogue.opaque
         self._catalogue = catalogue
         self._findings = findings
         self._template: Template = TEMPLATES[entry.template]
@@ -94,7 +96,9 @@ class _Expansion:
         self._numbers: dict[str, float | None] = {}
 
     def expanded(self) -> Expanded:
-        is_sound = self._are_points_right() and self._is_ascending()
+        is_sound = self._are_ids_short() and self._are_points_right()
+        # What a key that was left out for a fault of its own would have given is not known.
+        is_sound = is_sound and not self._is_broken and self._is_ascending()
         patterns: list[tuple[Pattern, Filled]] = []
         if is_sound:
             self._numbers = {name: self._as_wanted(name) for name in self._by_name}
@@ -107,17 +111,32 @@ class _Expansion:
             id=self._entry.id, template=self._template.name, line=line, rules=rules, used=used
         )
 
+    def _are_ids_short(self) -> bool:
+        longest = max((each.suffix for each in self._template.rules), key=len)
+        room = MOST_ID - len(longest) - 1
+        if longest and len(self._entry.id) > room:
+            self._fault(
+                ("id",),
+                f"'-{longest}' is put after it: {room} characters at most for this template",
+            )
+            return False
+        return True
+
     # -- points --
 
     def _are_points_right(self) -> bool:
         count = len(self._findings.faults)
         is_opaque = False
+        given_as: dict[str, str] = {}
         for takes in self._template.takes:
             given = self._points[takes.name]
-            if not given and takes.is_required:
+            if not given and takes.is_required and not self._is_broken:
                 self._fault((), f"names no point; give `{takes.name}`")
             for number, point in enumerate(given):
                 at = place_of(self._entry, takes, number)
+                if point in given_as:
+                    self._fault(at, f"'{point}' is given already, as `{given_as[point]}`")
+                given_as.setdefault(point, takes.name)
                 if point in self._catalogue.points:
                     if wrong := mismatch(self._template.name, takes, point, self._catalogue):
                         self._fault(at, wrong)
@@ -126,7 +145,8 @@ class _Expansion:
                 else:
                     near = did_you_mean(point, self._catalogue.points)
                     self._fault(at, f"no point '{point}'{near}")
-        if not any(self._points.values()) and not any(t.is_required for t in self._template.takes):
+        is_free = not any(each.is_required for each in self._template.takes)
+        if is_free and not self._is_broken and not any(self._points.values()):
             words = ", ".join(f"`{each.name}`" for each in self._template.takes)
             self._fault(("template",), f"names no point; give one of {words}")
         if is_opaque:

@@ -14,6 +14,9 @@ from agent.config.templates.spec import Parameter, Share, Takes, Template
 UNKNOWN = "template"
 """Type of the fault that a template is not known (agent.config.validate words it)."""
 
+MOST_POINTS = 49
+"""Of one key; with one more beside them they still fit into one condition."""
+
 _TUPLE: Any = tuple
 """So that a type checker does not look into what is made at run time."""
 
@@ -71,7 +74,7 @@ def ready_model(template: Template) -> type[ReadyModel]:
 def _point_fields(takes: Takes) -> dict[str, Any]:
     told = f"{takes.label.en[:1].upper()}{takes.label.en[1:]}"
     told += f" in {takes.unit}." if takes.unit else ", active when it is so."
-    several = (tuple[Id, ...], Field(default=(), max_length=50, description=told))
+    several = (tuple[Id, ...], Field(default=(), max_length=MOST_POINTS, description=told))
     if takes.is_many and takes.name == "point":
         one = (Id | None, Field(default=None, description=told))
         return {"point": one, "points": several}
