@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev system-packages
 bench: $(VENV)/.installed-dev
 	@failed=0; \
 	$(BIN)/python -m benchmarks.never_wrong $(if $(FULL),$(MILLION)) || failed=1; \
-	for each in rtu_pace silent tcp_rate agent_steady agent_saturated agent_latency agent_outage; do $(BIN)/python -m benchmarks.$$each || failed=1; done; \
+	for each in rtu_pace silent tcp_rate agent_steady agent_saturated agent_latency agent_outage uplink_brokers; do $(BIN)/python -m benchmarks.$$each || failed=1; done; \
 	exit $$failed
 
 ## Change the core in thousands of small ways, one at a time, and see whether the tests of the core notice

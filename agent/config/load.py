@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.config.catalogue import Catalogue, Findings, build_catalogue
 from agent.config.check_derived import check_derived
+from agent.config.check_links import check_links
 from agent.config.check_outputs import check_outputs
 from agent.config.check_reads import check_reads
 from agent.config.check_rules import check_rules
@@ -142,7 +143,11 @@ def load_site(
         run=run_dir or Path(env.get("PLANTROOM_RUN") or checked.model.paths.run),
     )
     loaded = _loaded(path, catalogue, findings, passwords, paths, folder, content, sets)
-    return replace(loaded, templates=templates)
+    check_links(loaded.spec, loaded.uplinks, findings)
+    if findings.faults:
+        raise ConfigError(findings.faults)
+    warnings = tuple(sorted(set(findings.warnings)))
+    return replace(loaded, templates=templates, warnings=warnings)
 
 
 def read_bytes(path: Path) -> bytes:
