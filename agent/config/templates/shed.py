@@ -202,7 +202,8 @@ CHARGING_SHED = Template(
             on_delay_s="$charge_alarm_h", label=Label(en="charged too long", zh="超时充电"),
         ),
     ),
-    note="Link the cut-off to `<id>-cut`: both of two signals, or two of three and more (GB 50116 4.1.6). "
+    note="Link the cut-off to `<id>-cut`: both of two signals, or two of three and more, of which a dead one "
+    "leaves it to the rest (GB 50116 4.1.6). "
     "`<id>-over-current`, `-over-time` and `-cable-hot` latch, so a cut-off may hang on them. A residual "
     "current notifies; it cuts only if the site links it.",
 )  # fmt: skip
