@@ -279,6 +279,6 @@ def _check_unused(catalogue: Catalogue, findings: Findings) -> None:
     if findings.faults or catalogue.opaque:
         return
     for index, output in enumerate(catalogue.site.outputs):
-        is_of_the_box = output.kind is OutputKind.HEALTH or output.shows is not None
+        is_of_the_box = output.kind is OutputKind.HEALTH or output.shows or output.reset_line
         if output.id not in used and not is_of_the_box:
             findings.warn(("outputs", index, "id"), "no linkage names it: it never moves")

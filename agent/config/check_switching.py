@@ -17,13 +17,13 @@ _SHOWING = frozenset({OutputKind.SIREN, OutputKind.BUZZER, OutputKind.STROBE, Ou
 
 _BEHAVIOUR = (
     "max_on_s", "min_off_s", "stagger_s", "interlock", "restore", "feedback", "test_max_s",
-    "self_test", "patterns", "shows", "role",
+    "self_test", "patterns", "shows", "role", "reset_line",
 )  # fmt: skip
 """Keys that a health output has no use for: it follows the agent."""
 
 _STOPS = (
     "max_on_s", "min_off_s", "interlock", "restore", "at_stop", "test_max_s", "self_test", "patterns",
-    "shows", "stagger_s",
+    "shows", "stagger_s", "reset_line",
 )  # fmt: skip
 """Keys that could stop, hold back or restart a main fire pump."""
 
@@ -100,6 +100,12 @@ def _check_points(
         for leaf, below in leaves(output.interlock, (*path, "interlock")):
             if leaf.point in own:
                 findings.fault((*below, "point"), "an output cannot be interlocked by itself")
+    if output.reset_line is not None:
+        if output.kind is not OutputKind.RELAY:
+            findings.fault((*path, "kind"), "a reset line is a relay")
+        for index, point in enumerate(output.reset_line.points):
+            below = (*path, "reset_line", "points", index)
+            _check_contact(point, below, catalogue, findings)
     if output.feedback is not None:
         _check_contact(output.feedback.point, (*path, "feedback", "point"), catalogue, findings)
 

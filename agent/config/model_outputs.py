@@ -20,6 +20,18 @@ class FeedbackModel(Model):
     )
 
 
+class ResetLineModel(Model):
+    """The supply of detectors that latch themselves: active takes it away."""
+
+    points: tuple[Id, ...] = Field(min_length=1, max_length=200)
+    pulse_s: Annotated[float, Field(ge=0.5, le=60)] = Field(
+        default=5.0, description="How long the supply is taken away."
+    )
+    blank_s: Annotated[float, Field(ge=0, le=120)] = Field(
+        default=10.0, description="How long after that the detectors are not yet believed."
+    )
+
+
 class SelfTestModel(Model):
     """When an output tests itself."""
 
@@ -121,6 +133,10 @@ class OutputModel(Model):
         description="Longest test; left out: 30 for what sounds or shows, 0 (none) for what switches.",
     )
     self_test: SelfTestModel | None = None
+    reset_line: ResetLineModel | None = Field(
+        default=None,
+        description="A reset pulses the supply of these detectors, then reads them anew.",
+    )
     patterns: PatternsModel | None = Field(
         default=None,
         description="How a siren, buzzer, strobe or lamp moves, by class; steady else.",

@@ -126,6 +126,9 @@ def _output(output: OutputModel, timezone: str) -> OutputSpec:
         test_max_s=longest_test_s(output),
         self_test=None if output.self_test is None else _self_test(output.self_test, timezone),
         shows=output.shows,
+        resets=() if output.reset_line is None else output.reset_line.points,
+        reset_pulse_s=0.0 if output.reset_line is None else output.reset_line.pulse_s,
+        blank_s=0.0 if output.reset_line is None else output.reset_line.blank_s,
         patterns=_patterns(output),
     )
 

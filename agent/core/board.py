@@ -27,6 +27,7 @@ from agent.core.memory import (
     Orders,
 )
 from agent.core.occurrences import Occurrences
+from agent.core.reset_lines import ResetLines
 from agent.core.self_tests import SelfTests
 from agent.core.spec import AlarmClass, LampSign, SiteSpec
 from agent.core.transitions import Given, Situation
@@ -67,6 +68,7 @@ class Board:
         self.linkages = Linkages(
             site, self.alarms, self.appointments, holds_cuts=not is_memory_whole
         )
+        self.reset_lines = ResetLines(self, self.linkages, self.appointments)
         self.self_tests = SelfTests(self.linkages, self.appointments)
         self.box = site.box
         self._signs = {output.shows for output in site.outputs if output.shows is not None}
@@ -255,6 +257,7 @@ class Board:
         if alarm.state is AlarmState.NORMAL:
             self.occurrences.ended(alarm, out)
             alarm.is_test = alarm.is_dry = False
+        self.reset_lines.moved(alarm, cause, out)
 
     def _stands_on(self, alarm: Alarm, cause: Cause) -> None:
         if alarm.state is AlarmState.ACTIVE_ACKED:

@@ -102,7 +102,9 @@ def _answer_alarms(board: Board, command: Command, cause: Cause, out: Gathering)
         code = board.obey(alarm, _given(command.name, alarm), cause, out)
         if code == "condition_unknown" and alarm.is_failed:
             code = RULE_FAILED
-        if code:
+        if _pulses(board, command, alarm, code, cause, out):
+            done.append(f"{alarm.spec.id}: supply of its detectors pulsed, and when quiet,")
+        elif code:
             refused.append((alarm.spec.id, code))
         else:
             done.append(alarm.spec.id)
@@ -113,6 +115,14 @@ def _answer_alarms(board: Board, command: Command, cause: Cause, out: Gathering)
     if refused:
         message += "; refused: " + ", ".join(f"{rule} ({code})" for rule, code in refused)
     return Outcome(ok=True, code=DONE, message=message)
+
+
+def _pulses(
+    board: Board, command: Command, alarm: Alarm, code: str, cause: Cause, out: Gathering
+) -> bool:
+    """Return whether a reset that a detector's own latch refuses is begun at its supply."""
+    is_refused_reset = command.name is CommandName.RESET and code == "condition_holds"
+    return is_refused_reset and board.reset_lines.begin(alarm, cause, out)
 
 
 def _concerns(name: CommandName, alarm: Alarm) -> bool:

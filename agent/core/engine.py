@@ -46,6 +46,7 @@ class _Point:
 
     __slots__ = (
         "alarms",
+        "blank_until_s",
         "good",
         "heard_s",
         "is_late",
@@ -74,6 +75,8 @@ class _Point:
         """One of these wants every reading of it, the same value again too."""
         self.heard_s = -inf
         """Monotonic time of its last reading from a driver, or of the start before that."""
+        self.blank_until_s = -inf
+        """What is read of it before then counts for nothing: its supply was taken away."""
         self.good: Reading | None = None
         """Its last reading with quality good."""
         self.scheduled_s = inf
@@ -129,6 +132,7 @@ class Engine:
         self._derivation = Derivation(site.derived) if site.derived else None
         self._points = {spec.id: _Point(spec) for spec in site.points}
         self._board = Board(site, self._latest, self._timers, is_memory_whole=is_memory_whole)
+        self._board.reset_lines.blank = self._blank
         self._in_order = sorted(self._board.alarms.values(), key=lambda alarm: alarm.order)
         watching: dict[str, list[Alarm]] = {}
         for alarm in self._in_order:
@@ -192,8 +196,8 @@ class Engine:
                 at_s = now_s
             heard_s = point.heard_s
             before = latest.get(name)
-            if at_s < heard_s and before is not None:
-                self._store_late(point, reading, out)
+            if (at_s < heard_s and before is not None) or at_s < point.blank_until_s:
+                self._pass_over(point, reading, at_s, out)
                 continue
             due_s = appointments.next_s()
             if due_s is not None and due_s <= at_s:
@@ -418,7 +422,16 @@ class Engine:
         if self._derivation is not None:
             self._derivation.take(reading, at_s)
 
-    def _store_late(self, point: _Point, reading: Reading, out: Gathering) -> None:
+    def _blank(self, points: tuple[str, ...], until_s: float) -> None:
+        for name in points:
+            if name in self._points:
+                self._points[name].blank_until_s = until_s
+
+    def _pass_over(self, point: _Point, reading: Reading, at_s: float, out: Gathering) -> None:
+        """Judge nothing by a reading that is late, or of a detector without supply."""
+        if at_s < point.blank_until_s:
+            point.heard_s = max(point.heard_s, at_s)
+            return
         self.late_readings += 1
         if not point.telemetry.is_closed:
             out.telemetry.append(Telemeter(reading=reading))

@@ -174,6 +174,11 @@ class Linkages:
         output.test_until_s = cause.at_s + seconds if seconds else cause.at_s
         self._decide(output, cause, out)
 
+    def pulse(self, output: Output, seconds: float, cause: Cause, out: Gathering) -> None:
+        """Make a reset line active for so long."""
+        output.pulse_until_s = cause.at_s + seconds
+        self._decide(output, cause, out)
+
     def show_sign(self, sign: LampSign, is_there: bool, cause: Cause, out: Gathering) -> None:
         """Bring the lamps of a state of the box in step with it."""
         for output in self.outputs.values():

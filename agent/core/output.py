@@ -45,6 +45,8 @@ class Output:
         self.is_cut = False
         """It was active and waits for a person to restore it."""
         self.test_until_s = -inf
+        self.pulse_until_s = -inf
+        """A reset line takes supply away until then."""
         self.is_sign = False
         """The state of the box that it shows is there."""
         self.refusal = ""
@@ -78,9 +80,10 @@ class Output:
         if spec.kind is OutputKind.HEALTH:
             return not self.is_demanded()
         is_demanded = self.is_demanded()
-        is_tested = at_s < self.test_until_s
+        ends_s = max(self.test_until_s, self.pulse_until_s)
+        is_tested = at_s < ends_s
         if is_tested:
-            self.due_s = self.test_until_s
+            self.due_s = ends_s
         if is_demanded and spec.is_restored_by_hand:
             self.is_cut = True
         if not (is_demanded or self.is_cut or is_tested or self.is_sign):

@@ -429,6 +429,11 @@ class OutputSpec:
     test_max_s: float = 0.0
     """Longest test a person may order, or of its self-test; 0: it is never tested."""
     self_test: SelfTest | None = None
+    resets: tuple[str, ...] = ()
+    """A reset line: active takes the supply from the detectors of these points."""
+    reset_pulse_s: float = 0.0
+    blank_s: float = 0.0
+    """How long after the pulse its points are not yet to be believed."""
     has_feedback: bool = False
     """A point proves that it worked: what it was made to be is told as `<id>.active`."""
     shows: LampSign | None = None

@@ -97,6 +97,12 @@ def test_the_main_fire_pump_gets_a_start_pulse(tmp_path: Path) -> None:
     assert not pump.is_restored_by_hand
 
 
+def test_a_reset_line_reaches_the_core_and_needs_no_linkage(tmp_path: Path) -> None:
+    site = site_of(tmp_path, "kind: relay, bus: pins, pin: 23, reset_line: {points: [smoke]}", "")
+    (spec,) = site.spec.outputs
+    assert (spec.resets, spec.reset_pulse_s, spec.blank_s) == (("smoke",), 5.0, 10.0)
+
+
 def test_linkages_and_keys_reach_the_core(tmp_path: Path) -> None:
     more = (
         "linkage: [{id: all, classes: [fire], outputs: [x], needs: 2, delay_s: 30, in_manual: true}]\n"
@@ -143,6 +149,8 @@ PIN = "bus: pins, pin: 23"
             f"kind: relay, {PIN}, interlock: {{point: x.health, is: inactive}}",
             "interlock.point: an output cannot be interlocked by itself",
         ),
+        (f"kind: siren, {PIN}, reset_line: {{points: [smoke]}}", "kind: a reset line is a relay"),
+        (f"kind: relay, {PIN}, reset_line: {{points: [smok]}}", "points[0]: no point 'smok'"),
         (f"kind: relay, {PIN}, feedback: {{point: flwo}}", "feedback.point: no point 'flwo'"),
         (
             f"kind: siren, {PIN}, role: main_fire_pump",

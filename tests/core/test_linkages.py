@@ -455,3 +455,76 @@ def test_the_most_urgent_class_decides_how_a_siren_sounds() -> None:
     assert patterns() == [Pattern.PULSED, Pattern.TEMPORAL_3]
     read(made, smoke_2=True)
     assert patterns() == [Pattern.PULSED, Pattern.TEMPORAL_3]
+
+
+# -- detectors that latch themselves ---------------------------------------------------------------
+
+
+def self_latching(**more: object) -> World:
+    line = output("line", resets=("smoke-1", "smoke-2"), reset_pulse_s=5.0, blank_s=10.0)
+    made = world(line, classes=(AlarmClass.GAS,))
+    if more:
+        rules = tuple(replace(each, **more) for each in RULES)  # type: ignore[arg-type]
+        made = World(replace(made.site, rules=rules))
+        made.read(dict.fromkeys(POINTS, False))
+    read(made, smoke_1=True)
+    return made
+
+
+def test_a_reset_pulses_the_supply_and_follows_once_the_detector_is_quiet() -> None:
+    made = self_latching()
+    assert order(made, "reset", "smoke-a", code="real") == "condition_holds"  # nobody has seen it
+    made.command("ack", "smoke-a")
+    assert order(made, "reset", "smoke-a", code="real") == "done"
+    assert made.active_outputs() == ["line"]
+    assert order(made, "reset", "smoke-a", code="real") == "done"  # it is under way
+    read(made, smoke_1=False)  # without supply a detector is quiet: that counts for nothing
+    assert made.alarms() == {"smoke-a": "active_acked"}
+    assert wait(made, 4.9) == ["line"]
+    assert wait(made, 0.1) == []
+    wait(made, 9.9)
+    assert made.alarms() == {"smoke-a": "active_acked"}
+    wait(made, 2)
+    assert made.alarms() == {}
+    ends = [event for event in made.events if event.to_state == "normal"]
+    assert [(event.actor, event.code) for event in ends] == [("anna", "real")]
+
+
+def test_a_detector_that_is_in_alarm_again_stands_and_the_reset_is_told_as_refused() -> None:
+    made = self_latching()
+    made.command("ack", "smoke-a")
+    order(made, "reset", "smoke-a", code="real")
+    wait(made, 60)
+    assert made.alarms() == {"smoke-a": "active_acked"}
+    last = [event for event in made.events if event.kind is EventKind.COMMAND][-1]
+    assert (last.to_state, last.code, last.actor) == ("reset", "condition_holds", "anna")
+
+
+def test_another_detector_on_the_line_is_blanked_too_and_loses_no_alarm() -> None:
+    made = self_latching()
+    read(made, smoke_2=True)
+    made.command("ack")
+    assert order(made, "reset", "smoke-a", code="real") == "done"
+    read(made, smoke_1=False, smoke_2=False)
+    assert made.alarms() == {"smoke-a": "active_acked", "smoke-b": "active_acked"}
+    wait(made, 20)
+    assert made.alarms() == {"smoke-b": "latched_acked"}
+
+
+def test_an_alarm_that_hangs_on_more_than_the_line_is_not_reset_by_it() -> None:
+    made = self_latching()
+    read(made, call=True)
+    made.command("ack")
+    assert order(made, "reset", "call", code="real") == "condition_holds"
+    assert made.active_outputs() == []
+
+
+def test_the_reset_waits_for_the_off_delay_of_its_alarm() -> None:
+    made = self_latching(off_delay_s=20.0)
+    made.command("ack", "smoke-a")
+    order(made, "reset", "smoke-a", code="real")
+    read(made, smoke_1=False)
+    wait(made, 30)
+    assert made.alarms() == {"smoke-a": "active_acked"}
+    wait(made, 6)
+    assert made.alarms() == {}
