@@ -14,7 +14,11 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.uplink.spec import CommandsSpec, Protocol
+from agent.uplink.client import Hearing
+from agent.uplink.connection import Connection
+from agent.uplink.dial import Dialler
+from agent.uplink.message import Arrival
+from agent.uplink.spec import CommandsSpec, Protocol, UplinkSpec
 from drivers.clock import Clock, ClockState, SystemClock
 from tests.uplink.broker import Broker
 from tests.uplink.commands import EVERYTHING, Room, payload
@@ -202,6 +206,30 @@ async def test_on_311_a_huge_message_ends_the_hearing_not_the_uplink(
         await until(lambda: rig.is_up)
         await asyncio.sleep(0.3)
         assert rig.uplink.stats().connects == 2, "the retained one is not asked for again"
+
+
+async def test_a_flood_waits_in_the_broker(broker: Broker) -> None:
+    spec = UplinkSpec(id="cloud", host="127.0.0.1", port=broker.port)
+    hearing = Hearing(most_per_s=100)
+    heard: list[Arrival] = []
+    connection = await Connection.open(spec, Dialler(), client_id="b1", will=None, hearing=hearing)
+
+    async def listen() -> None:
+        async for arrival in connection.messages():
+            heard.append(arrival)  # noqa: PERF401 - looked at meanwhile
+
+    async with cloud(broker.port) as asker, asyncio.TaskGroup() as tasks:
+        listening = tasks.create_task(listen())
+        await connection.subscribe(f"{HOME}/cmd/+")
+        start_s = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as senders:
+            for _ in range(500):
+                senders.create_task(asker.ask("ack", b"nonsense"))
+        await until(lambda: len(heard) == 500, 30)
+        took_s = asyncio.get_running_loop().time() - start_s
+        listening.cancel()
+    await connection.abandon()
+    assert took_s > 3.0, "500 at 100 a second, less the first look and the last"
 
 
 @BOTH
