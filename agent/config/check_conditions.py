@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.config.catalogue import Catalogue, Findings
+from agent.config.check_wires import poll_period_s
 from agent.config.conditions import minutes_of
 from agent.config.faults import KeyPath, did_you_mean
 from agent.config.model_conditions import (
@@ -12,6 +13,8 @@ from agent.config.model_conditions import (
     AtLeastModel,
     ConditionModel,
     ContactModel,
+    FallsModel,
+    FlatModel,
     Leaf,
     LeaksModel,
     OutsideModel,
@@ -24,10 +27,17 @@ from agent.config.model_conditions import (
     parts_of,
 )
 from agent.config.model_rules import RuleModel
+from agent.config.model_wires import GpioBusModel
 from agent.core.spec import AlarmClass, PointKind
 
 NEVER_ALARMS_PER_MIN = 2.0
 """A rate-of-rise detector must not alarm at 2 degC/min: GB 16280-2014 4.7."""
+
+_LEAST_POLLS = 2
+"""A window holds at least this many polls of its point: fewer tell nothing of what lay between."""
+
+_LEAST_POLLS_OF_A_LEAK = 8
+"""Its window begins anew after a gap of a quarter (agent.core.trends): one lost poll must not do that."""
 
 _NUMBER_WORDS = ("above", "below", "outside", "rises", "falls", "flat_s", "leaks")
 
@@ -50,6 +60,9 @@ def check_condition(
                 continue
             _check_type(each, below, catalogue, findings)
             _check_call_point(each, below, rule, catalogue, findings)
+            _check_window(each, below, catalogue, findings)
+        elif isinstance(each, AtLeastModel):
+            _check_votes(each, below, catalogue, findings)
         _check_limits(each, below, rule, catalogue, findings)
 
 
@@ -106,6 +119,41 @@ def _check_call_point(
         findings.fault(
             (*path, "point"), "a call point is pressed by a person and is not verified: take it out"
         )
+
+
+def _check_window(leaf: Leaf, path: KeyPath, catalogue: Catalogue, findings: Findings) -> None:
+    key, least = "over_s", _LEAST_POLLS
+    match leaf:
+        case RisesModel() | FallsModel():
+            window_s = leaf.over_s
+        case FlatModel():
+            key, window_s = "flat_s", leaf.flat_s
+        case LeaksModel():
+            least, window_s = _LEAST_POLLS_OF_A_LEAK, leaf.over_s
+        case _:
+            return
+    buses = {bus.id: bus for bus in catalogue.site.buses if not isinstance(bus, GpioBusModel)}
+    measured = catalogue.measured.get(leaf.point)
+    if measured is None or measured.device.bus not in buses:
+        return
+    period_s = poll_period_s(buses[measured.device.bus], measured.quantity.poll_class)
+    if window_s < least * period_s:
+        findings.fault(
+            (*path, key),
+            f"must be at least {least} times the poll period of {period_s:g} s, or it tells nothing true",
+        )
+
+
+def _check_votes(
+    vote: AtLeastModel, path: KeyPath, catalogue: Catalogue, findings: Findings
+) -> None:
+    for leaf, below in leaves(vote, path):
+        known = catalogue.inputs.get(leaf.point)
+        if vote.at_least > 1 and known is not None and known.kind is PointKind.CALL_POINT:
+            findings.warn(
+                (*below, "point"),
+                "a call point is pressed by a person and waits here for others: give it a rule of its own",
+            )
 
 
 def _check_limits(

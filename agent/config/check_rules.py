@@ -102,6 +102,12 @@ def _check_loop(
                 (*below, "point"),
                 f"the rule would switch what it watches: linkage '{links[0].id}' moves '{output.id}'",
             )
+        elif output.feedback and output.feedback.point in catalogue.roots(leaf.point):
+            findings.warn(
+                (*below, "point"),
+                f"the rule moves '{output.id}' by linkage '{links[0].id}' and watches its feedback: "
+                "it may hold itself",
+            )
 
 
 def _check_linkage(

@@ -66,7 +66,8 @@ def _watch_over(
         case AnyOf():
             return _AnyWatch(parts)
         case AtLeast():
-            return AtLeastWatch(condition, parts)
+            points = tuple(points_of(part) for part in condition.parts)
+            return AtLeastWatch(condition, parts, points)
         case Verified():
             return VerifiedWatch(condition, parts[0])
         case Leaking():

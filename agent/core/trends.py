@@ -63,13 +63,14 @@ class FlatWatch:
         self._low = self._high = 0.0
         self._since_s = inf
         self._has_moved = False
+        self._hangs = False
 
     def look(self, latest: Mapping[str, Reading], at: Stamp, at_s: float) -> Truth:
         """Return what holds; see Watch."""
         reading = latest.get(self._point)
         number = number_in(reading)
         if reading is None or number is None:
-            self._since_s, self._has_moved = inf, False
+            self._since_s, self._has_moved, self._hangs = inf, False, False
             return None
         if self._since_s == inf:
             self._since_s = time_of(reading, at_s)
@@ -80,7 +81,8 @@ class FlatWatch:
             self._since_s = time_of(reading, at_s)
             low = high = number
         self._low, self._high = low, high
-        if at_s >= self._since_s + self._for_s:
+        self._hangs = at_s >= self._since_s + self._for_s
+        if self._hangs:
             return True
         return False if self._has_moved else None
 
@@ -88,8 +90,8 @@ class FlatWatch:
         """Remember nothing: what hung before the restart is unknown until it moves or hangs again."""
 
     def due_s(self) -> float:
-        """Return when it will have hung for long enough."""
-        return self._since_s + self._for_s
+        """Return when it will have hung for long enough; never, once it has."""
+        return inf if self._hangs else self._since_s + self._for_s
 
 
 class LeakWatch:

@@ -1,11 +1,13 @@
 """At least N of M, and alarm verification: several signals, or one signal twice, before it counts.
 
-A voter that is unknown is left out, and the rest decide:
+A voter in fault is unknown: it is left out, and the rest decide. One that nobody has heard of yet is
+no fault: it is waited for, at most until its point goes stale, so a start makes nobody alarm alone.
 
-| of M voters | it is |
+| of M voters, the first row that fits | it is |
 |---|---|
-| as many are true as `count`, or as are known when fewer are | true |
-| one is true and stood for `timeout_s` (0: never) | true |
+| one is true and has stood for `timeout_s` (0: never) | true, the full alarm |
+| as many are true as `count`, or as are not in fault when fewer are | true |
+| after a full alarm one that made it is unknown, or is true again | unknown, or true: not over |
 | none is known | unknown |
 | `count` could be reached if the unknown ones were true | unknown |
 | else | false |
@@ -25,39 +27,62 @@ from drivers.reading import Reading
 
 
 class AtLeastWatch:
-    """Counts its voters by the table above."""
+    """Counts its voters by the table above; `points` are those each voter looks at."""
 
-    def __init__(self, spec: AtLeast, parts: tuple[Watch, ...]) -> None:
+    def __init__(
+        self, spec: AtLeast, parts: tuple[Watch, ...], points: tuple[tuple[str, ...], ...]
+    ) -> None:
         self._count = spec.count
         self._timeout_s = spec.timeout_s or inf
         self._parts = parts
-        self._since_s = inf
-        """Since when at least one voter has been true."""
+        self._points = points
+        self._since_s = [inf] * len(parts)
+        """Since when each voter has been true; one that fails meanwhile does not begin anew."""
         self._is_forced = False
+        self._due_s = inf
 
     def look(self, latest: Mapping[str, Reading], at: Stamp, at_s: float) -> Truth:
         """Return what holds; see Watch."""
         seen = [part.look(latest, at, at_s) for part in self._parts]
         yes, unknown = seen.count(True), seen.count(None)
-        if yes:
-            self._since_s = min(self._since_s, at_s)
-        elif not unknown:
-            self._since_s = inf
-        known = len(seen) - unknown
-        self._is_forced = yes > 0 and at_s >= self._since_s + self._timeout_s
-        if self._is_forced or (known and yes >= min(self._count, known)):
+        self._follow(seen, at_s)
+        able = len(seen) - sum(
+            truth is None and all(point in latest for point in points)
+            for truth, points in zip(seen, self._points, strict=True)
+        )
+        if yes and (self._is_forced or yes >= min(self._count, able)):
             return True
+        if self._is_forced:
+            return None
         return None if yes + unknown >= min(self._count, len(seen)) else False
 
     def hold(self) -> None:
-        """Which of them held is not remembered: each that is still in its deadband counts."""
+        """Take it that it held.
+
+        Which of them held is not remembered: each that is still in its deadband counts, and with a
+        time-out each may have stood for so long.
+        """
+        if self._timeout_s < inf:
+            self._is_forced = True
+            self._since_s = [-inf] * len(self._parts)
         for part in self._parts:
             part.hold()
 
     def due_s(self) -> float:
         """Return when the wait of a single voter is over, or a part may tell otherwise."""
-        forced_s = inf if self._is_forced else self._since_s + self._timeout_s
-        return min(forced_s, *(part.due_s() for part in self._parts))
+        return min(self._due_s, *(part.due_s() for part in self._parts))
+
+    def _follow(self, seen: list[Truth], at_s: float) -> None:
+        for index, truth in enumerate(seen):
+            if truth is not None:
+                self._since_s[index] = min(self._since_s[index], at_s) if truth else inf
+        stood = (since_s for since_s, truth in zip(self._since_s, seen, strict=True) if truth)
+        forced_s = min(stood, default=inf) + self._timeout_s
+        if at_s >= forced_s:
+            self._is_forced = True
+        elif min(self._since_s) == inf:
+            self._is_forced = False
+        self._due_s = inf if self._is_forced else forced_s
 
 
 class VerifiedWatch:

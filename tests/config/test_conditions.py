@@ -121,6 +121,12 @@ def test_a_part_of_the_week_follows_the_sites_clock_on_the_wall(tmp_path: Path) 
     [
         ("{point: shed.heat, rises: 2}", "rises: a fire alarm must not come at 2 degC/min or less"),
         ("{point: shed.heat, rises: 100, per: hour}", "must not come at 2 degC/min"),
+        ("{point: shed.heat, rises: 8, over_s: 1}", "over_s: must be at least 2 times the poll"),
+        (
+            "{point: shed.pressure, falls: 8, over_s: 1}",
+            "over_s: must be at least 2 times the poll",
+        ),
+        ("{point: shed.pressure, flat_s: 1}", "flat_s: must be at least 2 times the poll"),
         ("{point: shed.heat, rises: 0}", "rises: must be more than 0.0"),
         ("{point: smoke, rises: 8}", "rises: 'smoke' is a contact; use `is: active`"),
         ("{point: smoke, outside: [1, 2]}", "outside: 'smoke' is a contact"),
@@ -162,3 +168,40 @@ def test_a_part_of_the_week_follows_the_sites_clock_on_the_wall(tmp_path: Path) 
 )
 def test_each_slip_is_one_fault_with_its_cure(tmp_path: Path, when: str, told: str) -> None:
     assert told in fault(tmp_path, when)
+
+
+def test_a_leak_needs_a_window_in_which_one_lost_poll_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    slow = HEAD.replace("host: localhost}", "host: localhost, poll: {normal_s: 100}}")
+    when = "{point: shed.pressure, leaks: 20, over_s: 600, while: {point: jockey, is: inactive}}"
+    path.write_text(f"{slow}  - {{id: r, class: technical, when: {when}}}\n", "utf-8")
+    with pytest.raises(
+        ConfigError, match="over_s: must be at least 8 times the poll period of 100 s"
+    ):
+        load_site(path)
+
+
+def test_a_call_point_that_waits_for_other_signals_is_told(tmp_path: Path) -> None:
+    vote = "of: [{point: smoke, is: active}, {point: call, is: active}]"
+    for count, is_told in ((2, True), (1, False)):
+        path = tmp_path / "site.yaml"
+        when = f"{{at_least: {count}, {vote}}}"
+        path.write_text(f"{HEAD}  - {{id: r, class: fire, when: {when}}}\n", "utf-8")
+        told = [str(each) for each in load_site(path).warnings]
+        assert any("of[1].point: a call point is pressed" in each for each in told) is is_told
+
+
+def test_a_rule_that_watches_the_feedback_of_what_it_moves_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(
+        f"{HEAD}  - {{id: r, class: supervisory, when: {{point: jockey, is: active}}}}\n"
+        "outputs:\n"
+        "  - {id: pump, kind: relay, bus: pins, pin: 5, feedback: {point: jockey, within_s: 5}}\n"
+        "linkage:\n"
+        "  - {id: l, rules: [r], outputs: [pump]}\n",
+        "utf-8",
+    )
+    told = [str(each) for each in load_site(path).warnings]
+    assert any(
+        "the rule moves 'pump' by linkage 'l' and watches its feedback" in each for each in told
+    )

@@ -103,6 +103,7 @@ def test_flat_is_unknown_until_it_moved_or_hung_for_long_enough() -> None:
     assert room.read("t", 20.5, 50) is None
     assert room.read("t", 20.0, 99) is None
     assert room.look(100) is True
+    assert room.watch.due_s() == float("inf")
     assert room.read("t", 20.6, 101) is False
     assert room.watch.due_s() == 1201.0
     assert room.look(200.9) is False

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.core.conditions import is_timed, points_of, streamed_points, watch
 from agent.core.spec import AtLeast, Contact, Scheduled, Side, Threshold, Verified
@@ -58,6 +60,77 @@ def test_a_single_voter_that_fails_does_not_begin_its_wait_anew() -> None:
     assert room.read("a", None, 30) is False
     assert room.look(70) is False
     assert room.read("a", True, 75) is True
+
+
+def test_after_a_start_a_voter_nobody_has_heard_of_is_waited_for_and_one_in_fault_is_not() -> None:
+    room = Room(watch(AtLeast(count=2, parts=TWO_OF_THREE.parts)))
+    assert room.read("a", True, 0) is None
+    assert room.read("b", None, 1) is None
+    assert room.read("c", None, 30) is True
+
+
+def test_the_wait_of_a_voter_that_failed_is_not_handed_to_another() -> None:
+    room = Room(watch(TWO_OF_THREE))
+    for name in VOTERS:
+        room.read(name, False, 0)
+    room.read("a", True, 10)
+    room.read("a", None, 30)
+    assert room.read("b", True, 86_400) is None
+    assert room.watch.due_s() == 1000.0 + 86_460
+    assert room.look(86_460) is True
+
+
+def test_a_full_alarm_of_one_voter_is_over_only_when_that_one_is_known_to_be() -> None:
+    room = Room(watch(TWO_OF_THREE))
+    for name in VOTERS:
+        room.read(name, False, 0)
+    room.read("a", True, 10)
+    assert room.look(70) is True
+    assert room.read("a", None, 80) is None
+    assert room.read("b", True, 90) is True
+    assert room.read("b", False, 100) is None
+    assert room.read("a", False, 110) is False
+
+
+def test_a_full_alarm_of_one_voter_outlasts_a_restart() -> None:
+    room = Room(watch(TWO_OF_THREE))
+    room.watch.hold()
+    assert room.look(0) is None
+    assert [room.read(name, False, 1) for name in "bc"] == [None, None]
+    assert room.read("a", True, 2) is True
+    assert room.read("a", False, 3) is False
+
+
+def test_a_wait_that_is_long_over_hides_no_verification() -> None:
+    verified = tuple(Verified(part=part, window_s=60.0, blank_s=5.0) for part in TWO_OF_THREE.parts)
+    room = Room(watch(AtLeast(count=2, parts=verified[:2], timeout_s=60.0)))
+    room.read("a", False, 0)
+    room.read("b", False, 0)
+    room.read("a", True, 10)
+    room.look(15)
+    room.read("a", None, 30)
+    assert room.read("b", True, 500) is False
+    assert room.watch.due_s() == 1505.0
+    assert room.look(505) is True
+
+
+@given(
+    st.integers(1, 3),
+    st.lists(st.tuples(st.sampled_from(VOTERS), st.sampled_from([True, False, None])), max_size=30),
+)
+def test_any_run_of_a_vote_leaves_out_what_failed_and_waits_for_what_was_never_read(
+    count: int, readings: list[tuple[str, Truth]]
+) -> None:
+    room = Room(watch(AtLeast(count=count, parts=TWO_OF_THREE.parts)))
+    latest: dict[str, Truth] = {}
+    for at_s, (name, value) in enumerate(readings):
+        latest[name] = value
+        told = room.read(name, value, at_s)
+        yes, no, failed = (list(latest.values()).count(each) for each in (True, False, None))
+        if yes and yes >= min(count, 3 - failed):
+            assert told is True
+        else:
+            assert told is (None if 3 - no >= count else False)
 
 
 def test_a_voter_in_its_deadband_after_a_restart_still_counts() -> None:
