@@ -21,6 +21,7 @@ from agent.uplink.errors import LinkLost, Refused, TooLarge, UplinkError
 from agent.uplink.hearing import Ear
 from agent.uplink.message import Message
 from agent.uplink.notes import Note
+from agent.uplink.pauses import Pauses
 from agent.uplink.poison import PoisonWatch
 from agent.uplink.sender import Sender, Tally
 from agent.uplink.sinks import Sink
@@ -28,13 +29,9 @@ from agent.uplink.sinks.choosing import make_sink
 from agent.uplink.spec import UplinkSpec
 from agent.uplink.stats import UplinkStats
 from agent.uplink.tidying import Tidying
-from drivers.backoff import Backoff
 from drivers.clock import Clock, ClockState, Stamp
 from drivers.tasks import TaskGroup, until_cancelled
 
-NEAR_CAP_S = 1.2
-"""Longest pause in the first minute of an outage: a live state within 2 s of the broker's return."""
-NEAR_S = 60.0
 DAY_MS = 86_400_000
 DRAIN_LOOK_S = 0.01
 """How often a closing uplink looks whether all is sent."""
@@ -133,7 +130,7 @@ class Uplink:
         self._ended.clear()
         self._told = None  # whoever starts this anew has told a failure of its own since
         loop = asyncio.get_running_loop()
-        pauses = _Pauses(self._timing.first_pause_s, self._spec.reconnect_cap_s)
+        pauses = Pauses(self._timing.first_pause_s, self._spec.reconnect_cap_s)
         try:
             if self._tidying is not None:
                 await self._tidying.prepare()
@@ -192,7 +189,7 @@ class Uplink:
 
     # -- one connection ----------------------------------------------------------------------
 
-    def _patience_s(self, pauses: _Pauses, now_s: float) -> float:
+    def _patience_s(self, pauses: Pauses, now_s: float) -> float:
         longest_s = self._timing.connect_s
         if not pauses.is_near(now_s):
             return longest_s
@@ -407,36 +404,6 @@ class Uplink:
             level = logging.INFO if self._closing.is_set() else logging.WARNING
             _log.log(level, "%s: %s", self._spec.id, reason)
         self._on_link(is_good, reason)
-
-
-class _Pauses:
-    """Pauses between connections: short in the first minute of an outage, then up to the cap.
-
-    A broker that restarts is found again within two seconds; one that is away for longer is not
-    stormed by many boxes.
-    """
-
-    def __init__(self, first_s: float, cap_s: float) -> None:
-        near_s = min(NEAR_CAP_S, cap_s)
-        self._near = Backoff(min(first_s, near_s), near_s)
-        self._far = Backoff(near_s, cap_s)
-        self._since_s: float | None = None
-
-    def is_near(self, now_s: float) -> bool:
-        """Whether this is not an outage, or the first minute of one."""
-        return self._since_s is None or now_s - self._since_s < NEAR_S
-
-    def next_s(self, now_s: float) -> float:
-        if self._since_s is None:
-            self._since_s = now_s
-        if self.is_near(now_s):
-            return self._near.next_s()
-        return self._far.next_s()
-
-    def reset(self) -> None:
-        self._near.reset()
-        self._far.reset()
-        self._since_s = None
 
 
 def _weightiest(group: BaseExceptionGroup[UplinkError]) -> UplinkError:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agent.core.effects import AlarmView
 from agent.uplink.board import StateBoard
 from agent.uplink.errors import LinkLost
+from agent.uplink.pauses import Pauses
 from agent.uplink.poison import LARGE_BYTES, STRIKES, UNTOLD_STRIKES, Flight, PoisonWatch
 from agent.uplink.window import QUEUEING_CAP_S, Shares, TelemetryPace
 from drivers.reading import Reading
@@ -146,3 +147,32 @@ def test_a_state_taken_and_changed_again_is_shown_again() -> None:
     shown = watch.take()
     assert isinstance(shown, AlarmView)
     assert shown.is_silenced
+
+
+# -- pauses ------------------------------------------------------------------------------------------
+
+
+def test_in_the_first_minute_of_an_outage_pauses_are_short_and_later_at_most_the_cap() -> None:
+    pauses = Pauses(0.25, 10.0)
+    now_s = 1000.0
+    near: list[float] = []
+    far: list[float] = []
+    while now_s < 2000.0:
+        pause_s = pauses.next_s(now_s)
+        (near if now_s < 1000.0 + 60.0 else far).append(pause_s)
+        now_s += pause_s
+    assert max(near) <= 1.2, "back within 5 s after an outage of less than a minute"
+    assert max(far) <= 10.0, "back within 12 s after longer ones"
+    assert max(far) > 7.0
+    assert len({round(each, 6) for each in far[-20:]}) > 10, "jitter: many boxes do not come as one"
+
+
+def test_a_link_that_was_good_begins_the_pauses_anew() -> None:
+    pauses = Pauses(0.25, 10.0)
+    now_s = 0.0
+    for _ in range(100):
+        now_s += pauses.next_s(now_s)
+    assert pauses.next_s(now_s) > 5.0
+    pauses.reset()
+    assert pauses.next_s(now_s) <= 0.25
+    assert pauses.is_near(now_s + 59.0)

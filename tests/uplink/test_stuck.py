@@ -42,7 +42,7 @@ async def test_no_answer_to_the_birth_message_costs_no_more() -> None:
 async def test_a_broker_that_needs_longer_is_reached_after_the_first_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agent.uplink.session.NEAR_S", 0.5)
+    monkeypatch.setattr("agent.uplink.pauses.NEAR_S", 0.5)
     monkeypatch.setattr(Backoff, "next_s", lambda _: 0.05)
     async with scripted(Script(connack_after_s=0.4)) as script:
         timing = Timing(near_connect_s=0.2)
