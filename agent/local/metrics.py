@@ -192,24 +192,51 @@ def _alarms(view: AgentView) -> Iterable[Metric]:
     suppressed = _gauges("alarm_suppressed", "Whether a parent fault hides an alarm.", *labels)
     silenced = _gauges("alarm_silenced", "Whether a person silenced an alarm's sounders.", *labels)
     unknown = _gauges("alarm_unknown", "Whether an alarm's condition cannot be told.", *labels)
+    inhibited = _gauges("alarm_inhibited", "Whether a person took an alarm out.", *labels)
+    test = _gauges(
+        "alarm_test",
+        "Whether an alarm was raised in a drill; it counts as no alarm elsewhere.",
+        *labels,
+    )
+    chattering = _gauges("alarm_chattering", "Whether an alarm comes and goes too often.", *labels)
     since = _gauges(
         "alarm_state_since_timestamp_seconds", "When an alarm came into its state.", *labels
     )
     for alarm in view.alarms:
         place = (alarm.rule, alarm.alarm_class, alarm.zone)
-        standing.add_metric(place, float(alarm.state is not AlarmState.NORMAL))
-        active.add_metric(place, float(alarm.state.is_active))
-        unacked.add_metric(place, float(not alarm.state.is_acked))
+        is_real = not alarm.is_test  # a drill never leaves as an alarm
+        standing.add_metric(place, float(is_real and alarm.state is not AlarmState.NORMAL))
+        active.add_metric(place, float(is_real and alarm.state.is_active))
+        unacked.add_metric(place, float(is_real and not alarm.state.is_acked))
+        inhibited.add_metric(place, float(alarm.is_inhibited))
+        test.add_metric(place, float(alarm.is_test))
+        chattering.add_metric(place, float(alarm.is_chattering))
         suppressed.add_metric(place, float(alarm.is_suppressed))
         silenced.add_metric(place, float(alarm.is_silenced))
         unknown.add_metric(place, float(alarm.is_unknown))
         since.add_metric(place, alarm.since.wall_ms / 1000)
     yield from (standing, active, unacked, suppressed, silenced, unknown, since)
+    yield from (inhibited, test, chattering)
     transitions = _counts("alarm_transitions", "States entered by alarms.", "class", "to")
     known = {(each, str(state)): 0 for each in AlarmClass for state in AlarmState}
     for (each, to), count in (known | view.transitions).items():
         transitions.add_metric((each, to), count)
     yield transitions
+
+
+def _orders(view: AgentView) -> Iterable[Metric]:
+    orders = view.orders
+    yield _gauge("drill_running", "Whether a drill runs.", float(orders.drill_left_s is not None))
+    yield _gauge(
+        "linkage_manual",
+        "Whether linkage to equipment waits for a person.",
+        float(orders.is_manual),
+    )
+    yield _gauge("output_testing", "Whether an output is being tested.", float(orders.is_testing))
+    cut = _gauges("output_cut", "Whether an output waits for a person to restore it.", "output")
+    for output in view.site.outputs:
+        cut.add_metric([output.id], float(output.id in orders.cut))
+    yield cut
 
 
 def _outputs(view: AgentView) -> Iterable[Metric]:
@@ -347,6 +374,7 @@ PARTS = MappingProxyType(
         "points": _points,
         "values": _values,
         "alarms": _alarms,
+        "orders": _orders,
         "outputs": _outputs,
         "buses": _buses,
         "uplinks": _uplinks,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.core.effects import AlarmState
+from agent.core.effects import AlarmState, OrdersView
 from agent.core.spec import AlarmClass, PointKind
 from agent.local.metrics import PARTS, expose
 from agent.local.units import conversion_of
@@ -111,6 +111,27 @@ def test_alarms_tell_class_zone_and_who_must_act() -> None:
     assert one(found, "alarm_standing", rule="gas-high") == 0.0
 
 
+def test_a_drills_alarm_is_a_test_and_no_alarm_and_what_people_ordered_is_told() -> None:
+    first = VIEW.alarms[0]
+    test = dataclasses.replace(first, is_test=True, state=AlarmState.ACTIVE_UNACKED)
+    out = dataclasses.replace(first, rule="out", is_inhibited=True, is_chattering=True)
+    supply = VIEW.site.outputs[0].id
+    orders = OrdersView(
+        is_manual=True, cut=frozenset({supply}), drill_left_s=60.0, drill_scope=("hall",)
+    )
+    view = dataclasses.replace(VIEW, alarms=(test, out), orders=orders)
+    found = samples(view)
+    assert one(found, "alarm_test", rule=test.rule) == 1.0
+    for name in ("alarm_active", "alarm_standing", "alarm_unacknowledged"):
+        assert one(found, name, rule=test.rule) == 0.0
+    assert one(found, "alarm_inhibited", rule="out") == 1.0
+    assert one(found, "alarm_chattering", rule="out") == 1.0
+    assert one(found, "drill_running") == 1.0
+    assert one(found, "linkage_manual") == 1.0
+    assert one(found, "output_cut", output=supply) == 1.0
+    assert one(samples(VIEW), "drill_running") == 0.0
+
+
 def test_known_series_start_at_zero() -> None:
     found = samples(VIEW)
     for each in AlarmClass:
@@ -166,6 +187,7 @@ def test_a_part_that_fails_is_named_and_the_others_are_told(part: str) -> None:
         "values": "points",
         "alarms": "alarms",
         "outputs": "outputs",
+        "orders": "orders",
         "buses": "buses",
         "uplinks": "uplinks",
         "outbox": "outbox",
