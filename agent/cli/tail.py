@@ -105,8 +105,6 @@ class View:
         """Print a message."""
         from agent.uplink.consumer import NotTheContract
 
-        if not arrival.payload and arrival.is_retained:
-            return
         try:
             heard = self._consumer.hear(
                 arrival.topic, arrival.payload, is_retained=arrival.is_retained
@@ -183,7 +181,9 @@ class View:
 def line_of(heard: Heard) -> str:
     """Return a message as a line for people."""
     content = heard.content
-    if heard.channel == "tele":
+    if not content:
+        what = "taken away"
+    elif heard.channel == "tele":
         readings = content.get("readings")
         first = readings[0] if isinstance(readings, list) and readings else {}
         what = f"{len(readings or ())} readings, {first.get('point')} {first.get('value')} ..."

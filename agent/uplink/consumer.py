@@ -22,6 +22,8 @@ REORDER = 20
 """Messages in flight: so many may still arrive behind a higher number."""
 
 EVENT, TELEMETRY = "event", "telemetry"
+RETAINED = frozenset({"status", "meta", "state", "alarm"})
+"""Channels whose last message stands at the broker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Heard:
     """status, meta, state, alarm, tele, event, cmd or res."""
     name: str
     content: Mapping[str, Any]
+    """Empty: the box has taken a retained message away, it has no such point or rule any more."""
     is_new: bool
     """False: heard before, to be dropped. States, alarms and the like are always new."""
     is_retained: bool
@@ -104,12 +107,7 @@ class Consumer:
         if not topic.startswith(f"{self._root}/") or len(parts) != 4:
             raise NotTheContract(f"{topic} is not {self._root}/<site>/<box>/<channel>/<name>")
         site, box, channel, name = parts
-        try:
-            content = json.loads(payload)
-        except (ValueError, RecursionError) as fault:
-            raise NotTheContract(f"{topic}: not JSON") from fault
-        if not isinstance(content, dict) or not isinstance(content.get("schema"), str):
-            raise NotTheContract(f"{topic}: not an object with a schema")
+        content = {} if not payload and channel in RETAINED else _object_in(payload, topic)
         is_new = True
         if channel in ("tele", "event"):
             is_new = self._enter((site, box), channel, content, topic)
@@ -139,6 +137,16 @@ class Consumer:
         if is_new and isinstance(facts, dict):
             ledger.learn(str(content.get("kind")), facts)
         return is_new
+
+
+def _object_in(payload: bytes, topic: str) -> dict[str, Any]:
+    try:
+        content = json.loads(payload)
+    except (ValueError, RecursionError) as fault:
+        raise NotTheContract(f"{topic}: not JSON") from fault
+    if not isinstance(content, dict) or not isinstance(content.get("schema"), str):
+        raise NotTheContract(f"{topic}: not an object with a schema")
+    return content
 
 
 class Ledger:

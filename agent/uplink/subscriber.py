@@ -48,7 +48,8 @@ class Subscriber:
             LinkLost: the connection ended; subscribe anew.
         """
         async for arrival in self._connection.messages():
-            yield self._read(arrival)
+            if arrival.payload:  # empty: a retained message was taken away
+                yield self._read(arrival)
 
     def _read(self, arrival: Arrival) -> Heard | Garbled:
         try:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from agent.cli.tail import line_of
 from agent.uplink import consumer
 from tests.uplink.broker import Broker, free_port
 from tests.uplink.conftest import broker, make_broker
@@ -156,6 +157,12 @@ def test_the_consumer_is_one_file_of_the_standard_library() -> None:
     assert sample.read_text("utf-8") == path.read_text("utf-8")
 
 
+def test_a_retained_message_taken_away_is_no_strange_one() -> None:
+    heard = consumer.Consumer().hear("plantroom/v1/riverside/b1/state/old", b"")
+    assert (heard.channel, heard.name, heard.content) == ("state", "old", {})
+    assert line_of(heard).endswith("riverside/b1 state/old: taken away")
+
+
 def test_the_consumer_refuses_what_is_none_of_the_contract() -> None:
     made = consumer.Consumer()
     home = "plantroom/v1/riverside/b1"
@@ -164,6 +171,7 @@ def test_the_consumer_refuses_what_is_none_of_the_contract() -> None:
         (f"{home}/event", b"{}"),
         (f"{home}/event/r", b"nonsense"),
         (f"{home}/event/r", b"[]"),
+        (f"{home}/event/r", b""),
         (f"{home}/event/r", b'{"schema":"event/1"}'),
         (f"{home}/tele/batch", b'{"schema":"tele/1","stream":"t","seq":true}'),
         (f"{home}/tele/batch", b"[" * 100_000),
