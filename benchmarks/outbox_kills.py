@@ -1,0 +1,204 @@
+"""`kill -9` of the real agent under load, with a real mosquitto, again and again.
+
+`python -m benchmarks.outbox_kills [--kills 500]`. A plant of 500 readings a second and a contact that never rests;
+the agent writes through, is killed at a random moment of its life and started again; during every other
+life the broker is out of reach. What counted as accepted is written down outside as each sync returns
+(benchmarks.outbox_told), what the broker acknowledged is read off the wire by a proxy. At the end the broker
+stays, and everything accepted must have been acknowledged; the consumer of agent.uplink.completeness has to
+find nothing missing, and no more doubles than a window for each kill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from agent.outbox.records import Lane
+from agent.simulate.broker import run_broker
+from agent.simulate.proxy import LinkState, TcpProxy
+from agent.simulate.subscriber import Heard
+from agent.uplink.completeness import Ledger
+from agent.uplink.decode import BatchSeen, EventSeen, decode
+from agent.uplink.topics import take_apart
+from benchmarks.agent_plant import ROOT, SMOKE_PIN, Plant, PlantSize, site_text
+from benchmarks.agent_process import agent_words, started
+from benchmarks.agent_tap import Tap
+from benchmarks.figures import print_table
+from benchmarks.outbox_writes import Accepted
+from drivers.tasks import TaskGroup
+
+SIZE = PlantSize(units=5, registers=10, period_s=0.1)
+START_S = 30.0
+"""Longer than any start takes on a busy machine."""
+DRAIN_S = 60.0
+TOGGLE_S = 0.03
+WINDOW = 20
+"""So many messages of a lane may come twice for each kill (Z3)."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What was counted outside the agent."""
+
+    kills: int
+    accepted: int = 0
+    acknowledged: int = 0
+    lost: int = 0
+    missing: int = 0
+    """Numbers the consumer misses in streams whose end it was told."""
+    declared: int = 0
+    """Numbers the box itself gave up; nothing was to be given up."""
+    doubled: int = 0
+    starts_failed: int = 0
+    streams: int = 0
+    slowest_start_s: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing accepted was lost, and the consumer could prove it."""
+        return (
+            self.lost + self.missing + self.declared + self.starts_failed == 0
+            and self.doubled <= self.kills * len(Lane) * WINDOW
+        )
+
+
+async def kill_often(kills: int, seed: int, folder: Path) -> Result:
+    """Kill and start again so often, then let everything out and count."""
+    dice = random.Random(seed)
+    result = Result(kills=kills)
+    ledger = Ledger()
+    acknowledged: set[Accepted] = set()
+    accepted: set[Accepted] = set()
+    heard: set[Accepted] = set()
+    loop = asyncio.get_running_loop()
+
+    def take(message: Heard) -> None:
+        if not message.payload:
+            return
+        seen = decode(take_apart(ROOT, message.topic), message.payload)
+        if isinstance(seen, BatchSeen):
+            acknowledged.add(Accepted("telemetry", seen.batch.stream, seen.batch.seq))
+            ledger.hear(seen)
+        elif isinstance(seen, EventSeen):
+            acknowledged.add(Accepted("event", seen.record.stream, seen.record.seq))
+            ledger.hear(seen)
+
+    async with AsyncExitStack() as stack:
+        broker = await stack.enter_async_context(run_broker())
+        plant = await stack.enter_async_context(Plant(SIZE))
+        link = await stack.enter_async_context(
+            TcpProxy(broker.host, broker.port, record=Tap(take).record)
+        )
+        text = site_text(SIZE, modbus_ports=plant.ports, broker_port=link.port, commit_interval_s=0)
+        (folder / "site.yaml").write_text(text, "utf-8")
+        notes = folder / "accepted"
+        words = agent_words(folder, entry=("-m", "benchmarks.outbox_told", str(notes)))
+        for number in range(kills + 1):
+            is_last = number == kills
+            await link.set_state(LinkState.CUT if number % 2 and not is_last else LinkState.PASS)
+            (folder / "pins").unlink(missing_ok=True)
+            before, began_s = _size(notes), loop.time()
+            async with started(words, folder / "log") as process, TaskGroup() as tasks:
+                toggling = tasks.create_task(_toggle(folder / "pins"), name="contact")
+                is_up = await _until(partial(_has_grown, notes, before), START_S)
+                result.slowest_start_s = max(result.slowest_start_s, loop.time() - began_s)
+                result.starts_failed += not is_up
+                if not is_last:
+                    await asyncio.sleep(dice.uniform(0.0, 0.6))
+                    await process.kill()
+                else:
+                    toggling.cancel()
+                    await plant.fall_silent()
+                    await _until(lambda: _accepted(notes) <= acknowledged, DRAIN_S)
+                    # its farewell is on disk before it can be sent, and goes out at the next start
+                    accepted, heard = _accepted(notes), set(acknowledged)
+                toggling.cancel()
+    proofs = ledger.proofs()
+    result.accepted, result.acknowledged = len(accepted), len(heard)
+    result.lost = len(accepted - heard)
+    result.missing = sum(len(span) for each in proofs for span in each.missing)
+    result.declared = sum(len(span) for each in proofs for span in each.declared)
+    result.doubled = sum(each.doubles for each in proofs)
+    result.streams = len(proofs)
+    result.notes = [repr(each) for each in proofs if each.missing or each.declared]
+    return result
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _has_grown(path: Path, before: int) -> bool:
+    return _size(path) > before
+
+
+def _accepted(notes: Path) -> set[Accepted]:
+    found = set()
+    for line in notes.read_text().splitlines():
+        lane, stream, seq = line.split()
+        found.add(Accepted(lane, stream, int(seq)))
+    return found
+
+
+async def _toggle(door: Path) -> None:
+    """Open and close the contact for ever."""
+    while not door.exists():  # noqa: ASYNC110, ASYNC240 - one stat(2); a socket tells nobody of its birth
+        await asyncio.sleep(0.02)
+    try:
+        reader, writer = await asyncio.open_unix_connection(door)
+    except OSError:
+        return
+    try:
+        high = False
+        while True:
+            high = not high
+            writer.write(f"drive {SMOKE_PIN} {int(high)}\n".encode())
+            await writer.drain()
+            if not await reader.readline():
+                return
+            await asyncio.sleep(TOGGLE_S)
+    except OSError:
+        return
+    finally:
+        writer.close()
+
+
+async def _until(condition: Callable[[], bool], limit_s: float) -> bool:
+    try:
+        async with asyncio.timeout(limit_s):
+            while not condition():  # noqa: ASYNC110 - files and wires call nobody
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Measure and print; exit 1 when anything accepted was lost."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="plantroom-kills-") as folder:
+        result = asyncio.run(kill_often(options.kills, options.seed, Path(folder)))
+    head = ("kills", "streams", "accepted", "lost", "missing at the consumer", "given up by the box",
+            "doubled", "starts failed", "slowest start to a record on disk")  # fmt: skip
+    values = (result.kills, result.streams, result.accepted, result.lost, result.missing,
+              result.declared, result.doubled, result.starts_failed)  # fmt: skip
+    print_table(head, [[*(f"{each:,}" for each in values), f"{result.slowest_start_s:.1f} s"]])
+    for each in result.notes[:5]:
+        print(each)
+    sys.exit(0 if result.is_good else 1)
+
+
+if __name__ == "__main__":
+    main()

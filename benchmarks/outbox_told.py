@@ -1,0 +1,62 @@
+"""The real command line, whose outbox writes down each record the moment its sync returned.
+
+`python -m benchmarks.outbox_told NOTES run ...`. Each line of NOTES is `LANE STREAM SEQ`: from then on that
+record may not be lost, whatever ends this process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import agent.outbox.outbox
+from agent.cli import main
+from agent.outbox.files import Files
+
+
+class TellingFiles(Files):
+    """The disk, telling what is on it."""
+
+    notes = -1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lane: dict[int, str] = {}
+        self._written: dict[int, list[bytes]] = {}
+
+    def open(self, path: Path) -> int:
+        """Open, and remember of which lane a segment is."""
+        fd = super().open(path)
+        self._written.pop(fd, None)
+        self._lane[fd] = path.parent.name if path.name.startswith("seg-") else ""
+        return fd
+
+    def pwrite(self, fd: int, data: bytes, offset: int) -> None:
+        """Write, and remember what to tell after the sync."""
+        super().pwrite(fd, data, offset)
+        if self._lane.get(fd):
+            self._written.setdefault(fd, []).append(bytes(data))
+
+    def sync_data(self, fd: int) -> None:
+        """Sync, then tell."""
+        super().sync_data(fd)
+        told = []
+        for data in self._written.pop(fd, []):
+            for line in data.split(b"\n"):
+                if line:
+                    document = json.loads(line.split(b" ", 2)[2])
+                    told.append(f"{self._lane[fd]} {document['stream']} {document['seq']}\n")
+        os.write(self.notes, "".join(told).encode())
+
+    def close(self, fd: int) -> None:
+        """Close."""
+        self._lane.pop(fd, None)
+        super().close(fd)
+
+
+if __name__ == "__main__":
+    TellingFiles.notes = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    vars(agent.outbox.outbox)["Files"] = TellingFiles
+    main(sys.argv[2:])
