@@ -150,6 +150,15 @@ class Files:
             offset += written
             view = view[written:]
 
+    def check_name(self, fd: int, path: Path) -> None:
+        """Make sure that an open file still has a name: what is written to one that was removed is lost.
+
+        Raises:
+            OSError: it was removed (ENOENT).
+        """
+        if os.fstat(fd).st_nlink == 0:
+            raise OSError(errno.ENOENT, "the file was removed while in use", str(path))
+
     def sync_data(self, fd: int) -> None:
         """Wait until a file's data is on the disk (fdatasync)."""
         os.fdatasync(fd)

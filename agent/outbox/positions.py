@@ -66,6 +66,7 @@ class PositionFile:
                 offset = len(block) * ((self._generation + 1) % 2)
                 self._files.pwrite(self._fd, block, offset)
                 self._files.sync_data(self._fd)
+                self._files.check_name(self._fd, self._path)
         except OSError:
             self.close()
             raise

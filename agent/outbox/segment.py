@@ -91,6 +91,7 @@ class SegmentStorage(Storage):
                 self._fd = self._files.open(self.path)
             self._files.pwrite(self._fd, data, self.end)
             self._files.sync_data(self._fd)
+            self._files.check_name(self._fd, self.path)
         except OSError:
             self.is_broken = True
             raise

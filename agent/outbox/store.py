@@ -476,6 +476,7 @@ class SegmentLog:
             number = self._next_segment
             self._next_segment += 1
             size = max(self._segment_bytes, length)
+            self._files.make_directory(self.directory)
             self._head = SegmentDB(self.directory / segment_name(number), self._files, size=size)
             self._head_number = number
             self._head_records = []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -140,7 +141,7 @@ def named(records: list[EventRecord]) -> set[int]:
     return seqs
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("PLANTROOM_DAMAGE_SEEDS", "4"))))
 @pytest.mark.parametrize("harm", HARMS, ids=lambda each: each.__name__)
 async def test_damage_costs_only_the_records_hit_and_each_range_is_named_once(
     whole: Path, tmp_path: Path, harm: Harm, seed: int

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -282,3 +283,78 @@ async def test_a_really_full_disk_is_gone_through_and_heals_when_there_is_room(
     async with running(make(tiny_disk)) as again:
         await again.recovered()
         assert subjects(await again.events(10)) == ["after", "alarm"]
+
+
+async def test_a_file_system_remounted_read_only_is_gone_through_and_heals(tiny_disk: Path) -> None:
+    health = Health()
+    async with running(make(tiny_disk, health=health, segment_bytes=8192), close_s=None) as outbox:
+        cursor = outbox.cursor("cloud")
+        outbox.append(event("before"))
+        await take_events(cursor, 3)
+        # a file open for writing keeps a mount from going read-only: the card's own failure would not ask
+        outbox._disk.close()
+        await until(lambda: remount(tiny_disk, "ro"))
+        outbox.append(event("during"))
+        found = await take_events(cursor, 1)
+        assert subjects(found) == ["during"]
+        assert not found[0].is_durable
+        assert health.said[-1][0] is False
+        assert "Read-only" in health.said[-1][1]
+        assert remount(tiny_disk, "rw")
+        await until(lambda: outbox.stats().is_writable)
+        outbox.append(event("after"))
+        assert (await take_events(cursor, 1))[0].is_durable
+    async with running(make(tiny_disk)) as again:
+        await again.recovered()
+        assert subjects(await again.events(10)) == ["after", "during", "before"]
+
+
+def remount(place: Path, how: str) -> bool:
+    done = subprocess.run(
+        ["mount", "-o", f"remount,{how}", place], check=False, capture_output=True
+    )
+    return done.returncode == 0
+
+
+async def test_a_directory_of_another_owner_is_a_fault_and_heals(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("giving up rights needs root")
+    place, health = tmp_path / "outbox", Health()
+    place.mkdir(mode=0o700)
+    outbox = make(place, health=health)
+    os.seteuid(65534)
+    try:
+        async with running(outbox):
+            outbox.append(event())
+            assert subjects(await take_events(outbox.cursor("cloud"), 1)) == ["smoke"]
+            assert health.said[0][0] is False
+            assert "Permission denied" in health.said[0][1]
+            os.seteuid(0)
+            await until(lambda: outbox.stats().is_writable)
+            await outbox.recovered()
+    finally:
+        os.seteuid(0)
+
+
+async def test_a_directory_removed_under_the_agent_is_noticed_and_made_anew(tmp_path: Path) -> None:
+    health = Health()
+    async with running(make(tmp_path, health=health)) as outbox:
+        cursor = outbox.cursor("cloud")
+        outbox.append(event("before"))
+        await take_events(cursor, 3)
+        await until(lambda: outbox.stats().commits > 0)
+        shutil.rmtree(tmp_path / "box")
+        outbox.append(event("during"))
+        found = await take_events(cursor, 1)
+        assert subjects(found) == ["during"]
+        assert not found[0].is_durable
+        assert health.said[-1][0] is False
+        assert "removed" in health.said[-1][1]
+        await until(lambda: outbox.stats().is_writable)
+        outbox.append(event("after"))
+        assert (await take_events(cursor, 1))[0].is_durable
+        await until(lambda: (tmp_path / "box" / "cursors.bin").exists())
+    async with running(make(tmp_path)) as again:
+        await again.recovered()
+        # what the file in use held was still in memory, and stands in a new one
+        assert subjects(await again.events(10)) == ["after", "during", "before"]
