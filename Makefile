@@ -18,12 +18,13 @@ test: $(VENV)/.installed-dev system-packages
 	@$(BIN)/pytest $(ARGS)
 
 ## Measure the acquisition (some two minutes; FULL=1 makes the million reads, a quarter of an hour) and
-## the whole agent (some twelve minutes).
+## the whole agent (some twelve minutes), then the outbox (some forty, by the runs of its parts).
 ## What is printed stands in docs/benchmarks.md, with what the other benchmarks are called.
 bench: $(VENV)/.installed-dev
 	@failed=0; \
 	$(BIN)/python -m benchmarks.never_wrong $(if $(FULL),$(MILLION)) || failed=1; \
-	for each in rtu_pace silent tcp_rate agent_steady agent_saturated agent_latency agent_outage uplink_brokers; do $(BIN)/python -m benchmarks.$$each || failed=1; done; \
+	for each in rtu_pace silent tcp_rate agent_steady agent_saturated agent_latency agent_outage uplink_brokers outbox_commit outbox_drain outbox_cuts outbox_syscalls outbox_kills; do $(BIN)/python -m benchmarks.$$each || failed=1; done; \
+	PLANTROOM_DAMAGE_SEEDS=84 $(BIN)/pytest -q tests/outbox/test_damage.py || failed=1; \
 	exit $$failed
 
 ## Change the core in thousands of small ways, one at a time, and see whether the tests of the core notice
