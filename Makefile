@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev system-packages
 bench: $(VENV)/.installed-dev
 	@failed=0; \
 	$(BIN)/python -m benchmarks.never_wrong $(if $(FULL),$(MILLION)) || failed=1; \
-	for each in rtu_pace silent tcp_rate agent_steady agent_saturated agent_latency agent_outage uplink_brokers outbox_commit outbox_drain outbox_cuts outbox_syscalls outbox_kills; do $(BIN)/python -m benchmarks.$$each || failed=1; done; \
+	for each in rtu_pace silent tcp_rate agent_steady agent_saturated agent_latency agent_outage uplink_brokers outbox_commit outbox_drain outbox_cuts outbox_syscalls outbox_kills core_cost; do $(BIN)/python -m benchmarks.$$each || failed=1; done; \
 	PLANTROOM_DAMAGE_SEEDS=84 $(BIN)/pytest -q tests/outbox/test_damage.py || failed=1; \
 	exit $$failed
 

@@ -229,7 +229,6 @@ class Board:
         before = alarm.state
         alarm.take(Given.DRILL_ENDS, cause.at_s)
         self._tell(alarm, before, replace(cause, code=DRILL_ENDED), out)
-        self._agenda.call(alarm, alarm.deadline_s)
         self.run_out(alarm, cause, out)
 
     def _tell(self, alarm: Alarm, before: AlarmState, cause: Cause, out: Gathering) -> None:
