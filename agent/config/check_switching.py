@@ -67,6 +67,10 @@ def _check_ways(output: OutputModel, path: KeyPath, findings: Findings) -> None:
         findings.fault(
             (*path, "max_on_s"), "power would return by itself; a cut-off has no such limit"
         )
+    if kind in _SHOWING:
+        for key in ("min_off_s", "stagger_s"):
+            if getattr(output, key):
+                findings.fault((*path, key), "would hold back a warning; it is for equipment")
     if output.restore is not None and kind in _SHOWING:
         findings.fault((*path, "restore"), "is for what switches equipment: cut-off, valve, relay")
     if output.patterns is not None:

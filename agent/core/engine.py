@@ -316,6 +316,7 @@ class Engine:
                 drill=self._board.drills.memory(now),
                 cut=self._board.linkages.cut(),
                 is_manual=self._board.linkages.is_manual,
+                running=self._board.linkages.running(),
             ),
             delays=tuple(
                 DelayMemory(rule=each.spec.id, left_s=each.left_s(now.mono_s))

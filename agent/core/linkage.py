@@ -27,8 +27,9 @@ from agent.core.output import Output
 from agent.core.spec import AlarmClass, Linkage, OutputKind
 
 SOUNDERS = frozenset({OutputKind.SIREN, OutputKind.BUZZER})
-_INDICATORS = SOUNDERS | {OutputKind.STROBE, OutputKind.LAMP}
-_EQUIPMENT = frozenset({OutputKind.RELAY, OutputKind.VALVE})
+SHOWING = SOUNDERS | {OutputKind.STROBE, OutputKind.LAMP}
+"""What warns people."""
+EQUIPMENT = frozenset({OutputKind.RELAY, OutputKind.VALVE})
 """What waits in manual mode. A cut-off does not: it only ever takes power away."""
 
 DELAY = "delay"
@@ -42,7 +43,7 @@ def demands(alarm: Alarm, kind: OutputKind) -> bool:
         return False
     if alarm.is_dry:
         return False
-    if alarm.is_suppressed and kind in _INDICATORS:
+    if alarm.is_suppressed and kind in SHOWING:
         return False
     if alarm.is_silenced and kind in SOUNDERS:
         return False
@@ -74,15 +75,20 @@ class Link:
         self.waits_for = ""
         """What it waits for though enough of them do, or nothing."""
 
-    def update(self, alarm: Alarm) -> None:
-        """Take up what `alarm` asks now."""
-        if demands(alarm, self.output.spec.kind):
-            self.asking[alarm.spec.id] = alarm
-        else:
+    def update(self, alarm: Alarm) -> bool:
+        """Take up what `alarm` asks now; return whether it did not ask before."""
+        if not demands(alarm, self.output.spec.kind):
             self.asking.pop(alarm.spec.id, None)
+            return False
+        is_new = alarm.spec.id not in self.asking
+        self.asking[alarm.spec.id] = alarm
+        return is_new
 
-    def decide(self, at_s: float, *, is_manual: bool) -> None:
-        """Decide whether it acts at monotonic `at_s`."""
+    def decide(self, at_s: float, *, is_manual: bool, was_running: bool = False) -> None:
+        """Decide whether it acts at monotonic `at_s`.
+
+        `was_running`: its output was active before a restart, so nothing is waited for anew.
+        """
         self.waits_for = ""
         # Once it acts, it does so while anybody asks: a detector that is reset takes nothing away.
         if not self.asking or not (self.is_effective or self._are_enough()):
@@ -91,9 +97,11 @@ class Link:
         self.since_s = min(self.since_s, at_s)
         if self.is_effective:
             return
-        if at_s < self.due_s():
+        if was_running:
+            self.is_effective = True
+        elif at_s < self.due_s():
             self.waits_for = DELAY
-        elif is_manual and self.output.spec.kind in _EQUIPMENT and not self.spec.acts_in_manual:
+        elif is_manual and self.output.spec.kind in EQUIPMENT and not self.spec.acts_in_manual:
             self.waits_for = MANUAL
         else:
             self.is_effective = True

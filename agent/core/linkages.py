@@ -15,7 +15,7 @@ from agent.core.appointments import Appointment, Appointments
 from agent.core.cause import Cause
 from agent.core.effects import Event, EventKind
 from agent.core.gathering import Gathering
-from agent.core.linkage import SOUNDERS, Link, is_linked
+from agent.core.linkage import EQUIPMENT, SHOWING, SOUNDERS, Link, is_linked
 from agent.core.memory import CUT, RESTORED, Orders
 from agent.core.output import Output, StartQueue
 from agent.core.spec import AlarmClass, LampSign, OutputKind, Pattern, SiteSpec
@@ -46,6 +46,9 @@ class Linkages:
     ) -> None:
         """`holds_cuts`: no output of `HELD` is made inactive until `let_go`."""
         self.is_manual = False
+        self._running: frozenset[str] = frozenset()
+        """What was active before this run, until all that is remembered has come."""
+        self._awaits_memory = holds_cuts
         self._alarms = alarms
         self._appointments = appointments
         queue = StartQueue()
@@ -93,7 +96,8 @@ class Linkages:
     def update(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
         """Take up what `alarm` asks now, and set the outputs that change."""
         for link in self._of_alarm[alarm.spec.id]:
-            link.update(alarm)
+            if link.update(alarm) and link.output.spec.kind in SHOWING:
+                link.output.asked_anew()
             self._decide_link(link, cause, out, rule=alarm.spec.id)
         self.unlock(alarm, cause, out)
 
@@ -111,9 +115,12 @@ class Linkages:
             if is_active or not output.is_held:
                 why = self._why(output, AT_START)
                 out.set_output(output.spec.id, is_active, why, output.pattern)
+        if not self._awaits_memory:
+            self._running = frozenset()
 
     def let_go(self, cause: Cause, out: Gathering) -> None:
         """Hold nothing any more; set what was held and need not be active."""
+        self._running, self._awaits_memory = frozenset(), False
         for output in self.outputs.values():
             if output.is_held:
                 output.is_held = False
@@ -160,6 +167,7 @@ class Linkages:
     def take_up(self, orders: Orders, cause: Cause, out: Gathering) -> None:
         """Go on with the mode and with the outputs that wait for a person, as before this run."""
         self.is_manual = orders.is_manual
+        self._running = orders.running
         for name, output in self.outputs.items():
             if output.spec.is_restored_by_hand and not output.is_demanded():
                 output.is_cut = name in orders.cut
@@ -168,6 +176,14 @@ class Linkages:
     def cut(self) -> frozenset[str]:
         """Return the outputs that stay active until a person restores them."""
         return frozenset(name for name, output in self.outputs.items() if output.is_cut)
+
+    def running(self) -> frozenset[str]:
+        """Return the equipment that is active."""
+        return frozenset(
+            name
+            for name, output in self.outputs.items()
+            if output.is_active and output.spec.kind in EQUIPMENT
+        )
 
     def test(self, output: Output, seconds: float, cause: Cause, out: Gathering) -> None:
         """Make an output active for so long, or end its test (0)."""
@@ -194,7 +210,8 @@ class Linkages:
 
     def _decide_link(self, link: Link, cause: Cause, out: Gathering, *, rule: str = "") -> None:
         waited_for = link.waits_for
-        link.decide(cause.at_s, is_manual=self.is_manual)
+        was_running = link.output.spec.id in self._running and link.output.spec.kind in EQUIPMENT
+        link.decide(cause.at_s, is_manual=self.is_manual, was_running=was_running)
         if link.waits_for and link.waits_for != waited_for:
             first, code = link.first_rule(), link.waits_for
             out.record(self._event(link.output, "", WAITING, cause, code=code, rule=first))

@@ -20,6 +20,9 @@ RESTART = "restart"
 CUT, RESTORED = "cut", "restored"
 """What an output event says in `to` when an output begins or ceases to wait for a person to restore it."""
 
+ACTIVE, INACTIVE = "active", "inactive"
+"""What an output event says in `to` when an output was switched (agent.outputs)."""
+
 AUTO, MANUAL = "auto", "manual"
 """What a mode event says in `to`."""
 
@@ -83,6 +86,8 @@ class Orders:
     """Outputs that stay active until a person restores them."""
     is_manual: bool = False
     """Linkage to equipment waits for a person."""
+    running: frozenset[str] = frozenset()
+    """Outputs that were active: what runs goes on running over a restart, without waiting anew."""
 
 
 NO_ORDERS = Orders()
@@ -160,6 +165,10 @@ def orders_after(orders: Orders, event: Event) -> Orders:
         return replace(orders, cut=orders.cut | {event.subject})
     if event.kind is EventKind.OUTPUT and event.to_state == RESTORED:
         return replace(orders, cut=orders.cut - {event.subject})
+    if event.kind is EventKind.OUTPUT and event.to_state == ACTIVE:
+        return replace(orders, running=orders.running | {event.subject})
+    if event.kind is EventKind.OUTPUT and event.to_state == INACTIVE:
+        return replace(orders, running=orders.running - {event.subject})
     if event.kind is EventKind.MODE:
         return replace(orders, is_manual=event.to_state == MANUAL)
     return orders

@@ -60,6 +60,10 @@ class Output:
         self.due_s = inf
         """When to decide again."""
 
+    def asked_anew(self) -> None:
+        """Let it be active for its longest time once more: what warns people must not miss a new alarm."""
+        self._is_spent = False
+
     def decide(self, at_s: float) -> bool:
         """Return whether it should be active at monotonic `at_s`, and set `due_s` and `refusal`."""
         self.due_s, self.refusal = inf, ""

@@ -61,7 +61,10 @@ def snapshot_tables(snapshot: AlarmSnapshot) -> dict[str, dict[str, Any]]:
                 }
             ]
         ),
-        "outputs": _numbered([{"cut": each} for each in sorted(snapshot.orders.cut)]),
+        "outputs": _numbered(
+            [{"cut": each} for each in sorted(snapshot.orders.cut)]
+            + [{"running": each} for each in sorted(snapshot.orders.running)]
+        ),
         "mode": _numbered([{"is_manual": True}] if snapshot.orders.is_manual else []),
         "delays": _numbered(
             [{"rule": each.rule, "left_s": each.left_s} for each in snapshot.delays]
@@ -119,7 +122,8 @@ def snapshot_record(
                     actor=drill["actor"],
                     reason=drill["reason"],
                 ),
-                cut=frozenset(each["cut"] for each in outputs),
+                cut=frozenset(each["cut"] for each in outputs if "cut" in each),
+                running=frozenset(each["running"] for each in outputs if "running" in each),
                 is_manual=mode is not None and mode["is_manual"] is True,
             ),
             delays=tuple(DelayMemory(rule=each["rule"], left_s=each["left_s"]) for each in delays),

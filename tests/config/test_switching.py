@@ -59,10 +59,12 @@ def test_what_is_left_out_has_the_cautious_default(tmp_path: Path) -> None:
 def test_times_patterns_and_tests_reach_the_core(tmp_path: Path) -> None:
     spec = spec_of(
         tmp_path,
-        "kind: siren, bus: pins, pin: 23, max_on_s: 300, min_off_s: 5, stagger_s: 2, "
+        "kind: siren, bus: pins, pin: 23, max_on_s: 300, "
         "patterns: {fire: temporal-3, gas: pulsed}, self_test: {days: [mon], at: '10:00', for_s: 1}",
     )
-    assert (spec.max_on_s, spec.min_off_s, spec.stagger_s) == (300.0, 5.0, 2.0)
+    assert spec.max_on_s == 300.0
+    fan = spec_of(tmp_path, "kind: relay, bus: pins, pin: 23, min_off_s: 5, stagger_s: 2")
+    assert (fan.min_off_s, fan.stagger_s) == (5.0, 2.0)
     assert spec.patterns == (
         (AlarmClass.FIRE, Pattern.TEMPORAL_3),
         (AlarmClass.GAS, Pattern.PULSED),
@@ -130,6 +132,8 @@ PIN = "bus: pins, pin: 23"
     [
         (f"kind: health, {PIN}, max_on_s: 5", "max_on_s: a health output follows the agent"),
         (f"kind: cut-off, {PIN}, max_on_s: 5", "max_on_s: power would return by itself"),
+        (f"kind: siren, {PIN}, min_off_s: 5", "min_off_s: would hold back a warning"),
+        (f"kind: strobe, {PIN}, stagger_s: 5", "stagger_s: would hold back a warning"),
         (f"kind: siren, {PIN}, restore: manual", "restore: is for what switches equipment"),
         (f"kind: relay, {PIN}, patterns: {{fire: pulsed}}", "patterns: is for sirens"),
         (

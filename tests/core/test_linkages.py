@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -213,6 +214,60 @@ def test_a_longest_time_active_ends_it_until_it_is_asked_for_anew() -> None:
     made.command("ack")
     made.command("reset")
     assert read(made, smoke_1=True) == ["fan"]
+
+
+def test_a_siren_that_has_sounded_its_longest_sounds_again_for_a_new_alarm() -> None:
+    made = world(output("siren", "siren", max_on_s=30.0))
+    read(made, smoke_1=True)
+    assert wait(made, 30) == []
+    assert read(made, smoke_2=True) == ["siren"]
+    assert wait(made, 30) == []
+    made.command("silence", "smoke-a")
+    assert made.active_outputs() == []
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize("link", [{"delay_s": 60.0}, {}])
+def test_equipment_that_ran_goes_on_running_over_a_restart(
+    link: dict[str, Any], is_late: bool
+) -> None:
+    made = world(output("fan"), **link)
+    read(made, smoke_1=True)
+    wait(made, 60)
+    order(made, "mode", mode="manual")
+    assert made.active_outputs() == ["fan"]
+    snapshot = made.engine.snapshot(None)
+    assert snapshot.orders.running == {"fan"}
+    made.outputs.clear()
+    now = made.clock.stamp()
+    if is_late:
+        made.engine = Engine(made.site, is_memory_whole=False)
+        made.do(made.engine.start(now))
+        made.do(made.engine.restore_orders(snapshot.orders, now))
+        for memory in snapshot.memories:
+            made.do(made.engine.restore(memory, now))
+        made.do(made.engine.memory_is_whole())
+    else:
+        made.engine = Engine(made.site, snapshot.memories, orders=snapshot.orders)
+        made.do(made.engine.start(now))
+    assert made.active_outputs() == ["fan"]
+    # a new alarm later waits as ever
+    made.command("ack")
+    read(made, smoke_1=False)
+    made.command("reset")
+    assert made.active_outputs() == []
+    assert read(made, smoke_1=True) == []
+
+
+def test_what_waited_before_a_restart_waits_after_it() -> None:
+    made = world(output("fan"))
+    order(made, "mode", mode="manual")
+    read(made, smoke_1=True)
+    snapshot = made.engine.snapshot(None)
+    made.engine = Engine(made.site, snapshot.memories, orders=snapshot.orders)
+    made.outputs.clear()
+    made.do(made.engine.start(made.clock.stamp()))
+    assert made.active_outputs() == []
 
 
 def test_a_shortest_rest_is_kept() -> None:
