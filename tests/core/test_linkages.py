@@ -583,3 +583,98 @@ def test_the_reset_waits_for_the_off_delay_of_its_alarm() -> None:
     assert made.alarms() == {"smoke-a": "active_acked"}
     wait(made, 6)
     assert made.alarms() == {}
+
+
+# -- what people are told --------------------------------------------------------------------------
+
+
+def answer(made: World, name: str, target: str = "", /, **more: object) -> tuple[bool, str, str]:
+    wish = Command(id="c", name=CommandName(name), actor="anna", origin="cli", target=target)
+    outcome, effects = made.engine.on_command(replace(wish, **more), made.clock.stamp())  # type: ignore[arg-type]
+    made.do(effects)
+    return outcome.ok, outcome.code, outcome.message
+
+
+def test_every_answer_about_an_output_in_its_words() -> None:
+    made = world(
+        output("siren", "siren", test_max_s=10.0),
+        output("supply", "cut-off", is_restored_by_hand=True),
+        output("fan", test_max_s=10.0, interlock="interlock.fan"),
+    )
+    on = {"is_on": True, "duration_s": 5.0}
+    assert answer(made, "restore", "x") == (False, "unknown_output", "there is no output 'x'")
+    assert answer(made, "restore", "supply", origin="mqtt") == (
+        False, "not_on_spot", "only a person on the spot gives power back",
+    )  # fmt: skip
+    assert answer(made, "restore", "supply") == (
+        False, "not_active", "supply does not wait for a person",
+    )  # fmt: skip
+    assert answer(made, "output", "x", **on) == (False, "unknown_output", "there is no output 'x'")
+    assert answer(made, "output", "siren") == (
+        False, "bad_argument", "say whether the test starts or stops",
+    )  # fmt: skip
+    assert answer(made, "output", "supply", **on) == (
+        False, "not_allowed", "supply is not tested (test_max_s in its settings)",
+    )  # fmt: skip
+    assert answer(made, "output", "siren", is_on=False) == (
+        False, "not_active", "siren is not being tested",
+    )  # fmt: skip
+    assert answer(made, "output", "siren", is_on=True) == (
+        False, "no_end", "a test needs an end: say for how long",
+    )  # fmt: skip
+    assert answer(made, "output", "siren", is_on=True, duration_s=0.0) == (
+        False, "bad_argument", "a time is a number of seconds above 0",
+    )  # fmt: skip
+    assert answer(made, "output", "siren", is_on=True, duration_s=10.5) == (
+        False, "too_long", "a test of it lasts 10 s at most",
+    )  # fmt: skip
+    read(made, door=True)
+    assert answer(made, "output", "fan", **on) == (
+        False, "interlocked", "fan: its interlock forbids it, or is not known",
+    )  # fmt: skip
+    assert answer(made, "output", "siren", is_on=True, duration_s=10.0) == (
+        True, "done", "siren tested for 10 s",
+    )  # fmt: skip
+    assert answer(made, "output", "siren", is_on=False) == (True, "done", "test of siren ended")
+    assert answer(made, "mode", mode="half") == (
+        False, "bad_argument", "the mode is auto or manual",
+    )  # fmt: skip
+    assert answer(made, "mode", mode="auto") == (True, "done", "linkage is auto already")
+    assert answer(made, "mode", mode="manual", reason="works") == (
+        True,
+        "done",
+        "linkage is manual",
+    )
+    told_mode = next(event for event in made.events if event.kind is EventKind.MODE)
+    assert (told_mode.subject, told_mode.actor, told_mode.reason) == ("box", "anna", "works")
+    shed(made)
+    assert answer(made, "restore", "supply") == (
+        False, "latched", "supply: an alarm still asks for it; reset that first",
+    )  # fmt: skip
+    made.command("reset")
+    assert answer(made, "restore", "supply", reason="looked") == (True, "done", "supply restored")
+    restored = next(event for event in made.events if event.to_state == "restored")
+    assert (restored.actor, restored.reason, restored.from_state) == ("anna", "looked", "cut")
+
+
+def test_what_is_held_until_the_memory_is_whole_is_not_given_back() -> None:
+    made = world(output("supply", "cut-off", is_restored_by_hand=True))
+    made.engine = Engine(made.site, is_memory_whole=False)
+    made.do(made.engine.start(made.clock.stamp()))
+    assert answer(made, "restore", "supply") == (
+        False, "latched", "supply: what was before the start is still being read",
+    )  # fmt: skip
+
+
+def test_a_key_names_itself_and_its_moment() -> None:
+    made = world(
+        output("supply", "cut-off", is_restored_by_hand=True),
+        keys=(KeySpec(point="key", command="restore", target="supply", actor="lobby"),),
+    )
+    shed(made)
+    made.command("reset")
+    at_ms = made.clock.stamp().wall_ms
+    assert read(made, key=True) == []
+    command = [event for event in made.events if event.kind is EventKind.COMMAND][-1]
+    assert (command.subject, command.actor, command.code) == ("supply", "lobby", "done")
+    assert command.detail == {"id": f"key-{at_ms}", "origin": "key", "identity": ""}
