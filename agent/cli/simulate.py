@@ -149,7 +149,11 @@ async def _serve(
         pins = levels(contacts, active)
         for chip in site.gpio_buses:
             away = sum(each.point in active for each in chip.inputs)
-            typer.echo(f"{chip.id} (gpio): {len(chip.inputs)} contacts, {away} of them active")
+            meters = f", {len(chip.counters)} counters pulsing" if chip.counters else ""
+            typer.echo(
+                f"{chip.id} (gpio): {len(chip.inputs)} contacts, {away} of them active{meters}"
+            )
+        counters = [each for chip in site.gpio_buses for each in chip.counters]
         words = ["plantroom", "run", "--config", str(site.path)]
         words += [part for each in sets for part in ("--set", each)]
         words += ["--data", str(folder / "data"), "--run-dir", str(folder / "run")]
@@ -162,7 +166,7 @@ async def _serve(
         try:
             async with TaskGroup() as tasks:
                 holding = tasks.create_task(
-                    hold_pins(folder / "pins", pins, _tell), name="contacts"
+                    hold_pins(folder / "pins", pins, _tell, counters), name="contacts"
                 )
                 await stop.wait()
                 holding.cancel()

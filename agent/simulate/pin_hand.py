@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from drivers.gpio.spec import ContactForm, InputSpec, Pull
+from drivers.gpio.spec import ContactForm, CounterSpec, InputSpec, Pull
 
 WAIT_S = 0.02
 """How often the door is looked for. However soon it is found, the agent may have looked at its contacts
@@ -14,6 +15,10 @@ before: a normally-closed one is open until somebody holds it."""
 LOOK_S = 0.25
 """How often an open door is tried for life."""
 ANSWER_S = 5.0
+
+PULSES_HZ = 1.0
+"""A meter in use; one that can make few pulses makes a quarter of its most."""
+MOST_SHARE = 0.25
 
 
 class DoorFailed(Exception):
@@ -32,14 +37,43 @@ def levels(inputs: Iterable[InputSpec], active: Iterable[str] = ()) -> dict[int,
     return found
 
 
-async def hold_pins(door: Path, pins: dict[int, bool], on_change: Callable[[bool], None]) -> None:
+@dataclass(slots=True, kw_only=True)
+class _Meter:
+    """A contact that pulses, as long on as off."""
+
+    pin: int
+    high: bool
+    half_s: float
+    due_s: float
+    """When it moves next, on the loop's clock."""
+
+
+def _meters(counters: Iterable[CounterSpec], now_s: float) -> list[_Meter]:
+    """Return the meters at rest."""
+    found = []
+    for each in counters:
+        half_s = 1 / (2 * min(PULSES_HZ, MOST_SHARE * each.max_hz))
+        high = (each.contact is ContactForm.NORMALLY_CLOSED) is (each.pull is Pull.DOWN)
+        found.append(_Meter(pin=each.pin, high=high, half_s=half_s, due_s=now_s + half_s))
+    return found
+
+
+async def hold_pins(
+    door: Path,
+    pins: dict[int, bool],
+    on_change: Callable[[bool], None],
+    counters: Iterable[CounterSpec] = (),
+) -> None:
     """Drive the pins of every agent that opens the door, one after another, until cancelled.
 
+    `counters` pulse as long as they are held, well below their fastest and never sooner than due.
     `on_change` is told True when an agent's pins are held, False when it has gone.
 
     Raises:
         DoorFailed: the agent has no such pin, or has it as an output.
     """
+    counting = tuple(counters)
+    clock_s = asyncio.get_running_loop().time
     while True:
         while not door.exists():  # noqa: ASYNC110, ASYNC240 - one stat(2); a socket tells nobody of its birth
             await asyncio.sleep(WAIT_S)
@@ -54,9 +88,18 @@ async def hold_pins(door: Path, pins: dict[int, bool], on_change: Callable[[bool
         try:
             for pin, high in pins.items():
                 await _ask(reader, writer, f"drive {pin} {int(high)}")
+            meters = _meters(counting, clock_s())
+            for meter in meters:
+                await _ask(reader, writer, f"drive {meter.pin} {int(meter.high)}")
             on_change(True)
             while True:
-                await asyncio.sleep(LOOK_S)
+                soonest_s = min((each.due_s for each in meters), default=clock_s() + LOOK_S)
+                await asyncio.sleep(max(0.0, min(LOOK_S, soonest_s - clock_s())))
+                for meter in meters:
+                    if meter.due_s <= clock_s():
+                        meter.high = not meter.high
+                        await _ask(reader, writer, f"drive {meter.pin} {int(meter.high)}")
+                        meter.due_s = clock_s() + meter.half_s
                 await _ask(reader, writer, f"level {min(pins, default=2)}")
         except (OSError, TimeoutError):
             on_change(False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -11,6 +11,7 @@ from agent.simulate.frames import Framing
 from agent.simulate.ledger import Ledger
 from agent.simulate.line import RtuLine
 from agent.simulate.slave import Block, Computed, SimUnit
+from agent.simulate.switched import SwitchedCoils, SwitchedRegisters, SwitchedUnit, Switches
 from agent.simulate.tcp import TcpSlave
 from agent.simulate.values import Moving, moving
 from drivers.clock import Clock
@@ -107,39 +108,50 @@ def build_slave(
 def build_units(bus: ModbusBusSpec, clock: Clock, *, seed: int = 0) -> tuple[SimUnit, ...]:
     """Return a unit for every device of a bus."""
     return tuple(
-        SimUnit(device.unit, list(_blocks(device, clock, Random(f"{seed} {device.id}"))))
+        SwitchedUnit(
+            device.unit,
+            _blocks(device, clock, Random(f"{seed} {device.id}")),
+            device.outputs,
+        )
         for device in bus.devices
     )
 
 
 def _blocks(device: DeviceSpec, clock: Clock, random: Random) -> Iterator[Block]:
+    switches = Switches(device.outputs)
     for area in Area:
         quantities = [each for each in device.quantities if each.area is area]
         if area is Area.COIL:
-            yield from _coils(device, quantities)
+            yield from _coils(device, quantities, clock)
             continue
         gap = device.max_gap * (_BITS_PER_REGISTER if area in BIT_AREAS else 1)
         spans = [(each.address, each.address + width(each)) for each in quantities]
+        if area is Area.HOLDING:
+            spans += [(address, address + 1) for address in switches.words]
         pieces = [
             _Piece(each.address, moving(each, random), each.type is DataType.BITS)
             for each in quantities
         ]
         for start, end in _runs(spans, gap):
             inside = [piece for piece in pieces if start <= piece.at < end]
-            yield _computed(area, start, end, inside, clock)
+            words = _words(start, end, inside, clock)
+            if area is Area.HOLDING:
+                yield SwitchedRegisters(start, end - start, words, switches)
+            else:
+                yield Computed(area, start, end - start, words)
 
 
-def _coils(device: DeviceSpec, quantities: list[QuantitySpec]) -> Iterator[Block]:
+def _coils(device: DeviceSpec, quantities: list[QuantitySpec], clock: Clock) -> Iterator[Block]:
     """Return the coils: they stay as the agent writes them, so that a read-back tells the truth."""
     addresses = {each.address for each in quantities} | {
         each.address for each in device.outputs if not isinstance(each, RegisterOutputSpec)
     }
     spans = [(address, address + 1) for address in addresses]
     for start, end in _runs(spans, device.max_gap * _BITS_PER_REGISTER):
-        yield Block(Area.COIL, start, [0] * (end - start), is_writable=True)
+        yield SwitchedCoils(start, end - start, clock)
 
 
-def _computed(area: Area, start: int, end: int, pieces: list[_Piece], clock: Clock) -> Computed:
+def _words(start: int, end: int, pieces: list[_Piece], clock: Clock) -> Callable[[], Sequence[int]]:
     def words() -> list[int]:
         now_s = clock.mono_s()
         run = [0] * (end - start)
@@ -148,7 +160,7 @@ def _computed(area: Area, start: int, end: int, pieces: list[_Piece], clock: Clo
                 run[place] = run[place] | word if piece.is_part else word
         return run
 
-    return Computed(area, start, end - start, words)
+    return words
 
 
 def _runs(spans: list[tuple[int, int]], gap: int) -> Iterator[tuple[int, int]]:

@@ -84,6 +84,10 @@ class Block:
         """Return the values for one answer."""
         return self.values
 
+    def takes(self, address: int, count: int) -> bool:
+        """Return whether these addresses of this block may be written."""
+        return self.is_writable
+
     def write(self, address: int, values: Sequence[int]) -> None:
         """Store values from an address of this block on."""
         start = address - self.address
@@ -217,11 +221,17 @@ class SimUnit:
     def _write(self, request: Request) -> Answer:
         area = _AREA[request.function]
         blocks = self._covering(area, request.address, request.count)
-        if not all(block.is_writable for block in blocks):
+        spans = [
+            (
+                block,
+                max(request.address, block.address),
+                min(request.address + request.count, block.end),
+            )
+            for block in blocks
+        ]
+        if not all(block.takes(first, last - first) for block, first, last in spans):
             raise RefusedRequest(ExceptionCode.ILLEGAL_ADDRESS)
-        for block in blocks:
-            first = max(request.address, block.address)
-            last = min(request.address + request.count, block.end)
+        for block, first, last in spans:
             block.write(first, request.values[first - request.address : last - request.address])
         written = tuple(
             (area, request.address + place, value) for place, value in enumerate(request.values)
