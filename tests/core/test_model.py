@@ -146,6 +146,10 @@ class Life(RuleBasedStateMachine):
     def person_at_the_key(self, name: str) -> None:
         assert self.world.command(name).code == self.model.command(name, "")
 
+    @rule(seconds=st.sampled_from((-3600.0, 3600.0, -20 * 365 * 86_400.0, 86_400.0)))
+    def clock_jumps(self, seconds: float) -> None:
+        self.world.clock.step_wall(seconds)  # the model knows no wall clock: nothing may change
+
     @rule()
     def restart(self) -> None:
         self.world.restart()
