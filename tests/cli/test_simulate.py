@@ -22,6 +22,7 @@ inputs:
   - {id: hall.smoke, bus: pins, pin: 17, kind: smoke, contact: normally-closed}
   - {id: hall.leak, bus: pins, pin: 27, kind: leak, contact: normally-open}
   - {id: hall.door, bus: pins, pin: 22, kind: door, contact: normally-closed, pair_pin: 5}
+counters: [{id: hall.water, bus: pins, pin: 6, max_hz: 8, unit: L}]
 uplinks: [{id: cloud, host: broker.invalid, username: u, password: {env: NOT_SET}}]
 """
 WHOLE = SITE.replace("buses:\n", "buses:\n  - {id: pins, type: gpio}\n") + CONTACTS
@@ -175,6 +176,7 @@ async def test_the_agent_runs_against_it_with_the_line_it_prints(path: Path) -> 
     assert points["hall.leak"] is True
     assert points["relays.relay-1"] is False
     assert points["air.temperature"] == pytest.approx(23, abs=1)
+    assert points["hall.water"]  # pulses of the simulated meter
 
 
 async def _points(socket: Path) -> dict[str, object]:
@@ -190,7 +192,11 @@ async def _points(socket: Path) -> dict[str, object]:
             await asyncio.sleep(0.05)
             continue
         values = {each["point"]: each.get("value") for each in body["points"]}
-        if all(values.get(each) is not None for each in wanted) and values["hall.leak"]:
+        if (
+            all(values.get(each) is not None for each in wanted)
+            and values["hall.leak"]
+            and values.get("hall.water")
+        ):
             return values
         await asyncio.sleep(0.05)
 
