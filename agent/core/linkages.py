@@ -111,6 +111,7 @@ class Linkages:
         for output in self.outputs.values():
             is_active = output.decide(cause.at_s)
             output.is_active = is_active
+            self._appointments.make(self._again[output.spec.id], output.due_s)
             output.pattern = self.pattern(output) if is_active else Pattern.STEADY
             if is_active or not output.is_held:
                 why = self._why(output, AT_START)

@@ -51,7 +51,9 @@ class Output:
         """The state of the box that it shows is there."""
         self.refusal = ""
         """Why it rests though it is asked for, or nothing."""
-        self.is_active = spec.kind is OutputKind.HEALTH
+        # A line is claimed de-energised: what cuts by dropping out is cut until its turn has come.
+        is_cut_at_first = not spec.is_energised_when_active and spec.stagger_s > 0
+        self.is_active = spec.kind is OutputKind.HEALTH or is_cut_at_first
         self.pattern = Pattern.STEADY
         """How it was last told to move."""
         self._since_s = -inf

@@ -294,13 +294,34 @@ def test_what_cuts_is_never_staggered_and_power_returns_in_turn() -> None:
         for n in (1, 2)
     ]
     made = world(*shed)
-    wait(made, 20)  # they were switched in after the start, in turn
+    assert made.active_outputs() == ["shed-2"]  # after a start they are switched in, in turn
+    assert wait(made, 4.9) == ["shed-2"]
+    assert wait(made, 0.1) == []
+    wait(made, 20)
     assert read(made, smoke_1=True) == ["shed-1", "shed-2"]
     read(made, smoke_1=False)
     made.command("ack")
     made.command("reset")
     assert made.active_outputs() == ["shed-2"]
     assert wait(made, 5) == []
+
+
+def test_cut_offs_that_were_held_for_the_memory_are_switched_in_in_turn_once_it_is_whole() -> None:
+    shed = [
+        output(f"shed-{n}", "cut-off", is_energised_when_active=False, stagger_s=5.0)
+        for n in (1, 2)
+    ]
+    made = world(*shed)
+    wait(made, 20)
+    made.outputs.clear()
+    made.engine = Engine(made.site, is_memory_whole=False)
+    made.do(made.engine.start(made.clock.stamp()))
+    wait(made, 10)
+    assert False not in made.outputs.values()  # nothing was told to restore
+    made.do(made.engine.memory_is_whole())
+    assert sorted(name for name, is_on in made.outputs.items() if not is_on) == ["shed-1"]
+    assert wait(made, 5) == []
+    assert made.outputs == {"shed-1": False, "shed-2": False}
 
 
 # -- restored by hand ------------------------------------------------------------------------------
