@@ -15,6 +15,7 @@ TEST_S = 3.0
 DRILL_START, DRILL_STOP = "drill-start", "drill-stop"
 MODE_AUTO, MODE_MANUAL = "mode-auto", "mode-manual"
 TEST = "output-test"
+INHIBIT_RULE = "inhibit-rule"
 
 
 def command_fields(do: str, fields: Mapping[str, str]) -> dict[str, object]:
@@ -27,6 +28,9 @@ def command_fields(do: str, fields: Mapping[str, str]) -> dict[str, object]:
     match what:
         case CommandName.INHIBIT:
             return {**plain, "name": what, "duration_s": seconds}
+        case "inhibit-rule":
+            chosen = {"name": CommandName.INHIBIT.value, "target": fields.get("rule", "")}
+            return {**plain, **chosen, "duration_s": seconds}
         case "drill-start":
             place = fields.get("place", "")
             scope = [place] if place else []

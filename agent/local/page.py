@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from agent.core.effects import CommandName, Outcome
 from agent.core.spec import Label
 from agent.local.commands import CLOSING_CODES, MOST_CHARACTERS
-from agent.local.forms import DRILL_START, DRILL_STOP, DURATIONS_MIN, MODE_AUTO, MODE_MANUAL
+from agent.local.forms import (
+    DRILL_START,
+    DRILL_STOP,
+    DURATIONS_MIN,
+    INHIBIT_RULE,
+    MODE_AUTO,
+    MODE_MANUAL,
+)
 from agent.local.markup import Html, join, tag
 from agent.local.phrases import age_text, clock_text
 from agent.local.sections import (
@@ -51,7 +58,8 @@ def full_page(view: AgentView, words: Words, form: Form | None, answer: Answer |
     place = f"{view.site.site} / {view.site.box}"
     zones = sorted({point.spec.zone for point in view.points} - {""})
     places = [(each, words.label(view.site.labels.get(each, Label()), each)) for each in zones]
-    toolbar = _toolbar(form, places, words)
+    rules = [(each.id, words.label(each.label, each.id)) for each in view.site.rules]
+    toolbar = _toolbar(form, places, rules, words)
     return _document(words, place, _answer(answer, words), first, toolbar, rest)
 
 
@@ -131,13 +139,18 @@ def _orders(view: AgentView, summary: Summary, words: Words) -> Html | None:
     orders, told = view.orders, []
     if orders.drill_left_s is not None:
         left = words("page.left").format(age_text(orders.drill_left_s, words))
-        told.append(f"{words('page.drill')}: {', '.join(orders.drill_scope)} ({left})")
+        where = (
+            words.label(view.site.labels.get(each, Label()), each) for each in orders.drill_scope
+        )
+        told.append(f"{words('page.drill')}: {', '.join(where)} ({left})")
     if summary.inhibited:
         told.append(f"{words('page.inhibited')}: {len(summary.inhibited)}")
     if orders.is_manual:
         told.append(words("page.manual"))
     if orders.cut:
-        told.append(f"{words('page.cut')}: {', '.join(sorted(orders.cut))}")
+        labels = {each.id: each.label for each in view.site.outputs}
+        cut = (words.label(labels.get(each, Label()), each) for each in sorted(orders.cut))
+        told.append(f"{words('page.cut')}: {', '.join(cut)}")
     if orders.is_testing:
         told.append(words("page.testing"))
     if not told:
@@ -158,7 +171,12 @@ def _answer(answer: Answer | None, words: Words) -> Html | None:
     )
 
 
-def _toolbar(form: Form | None, places: Sequence[tuple[str, str]], words: Words) -> Html:
+def _toolbar(
+    form: Form | None,
+    places: Sequence[tuple[str, str]],
+    rules: Sequence[tuple[str, str]],
+    words: Words,
+) -> Html:
     if form is None:
         return tag("p", words("page.loopback"), class_="note")
     codes = [tag("option", words("page.choose"), value="")]
@@ -197,7 +215,7 @@ def _toolbar(form: Form | None, places: Sequence[tuple[str, str]], words: Words)
             ],
             class_="all",
         ),
-        _maintenance(places, words),
+        _maintenance(places, rules, words),
         tag("p", words("page.loopback"), class_="note"),
         id="command",
         method="post",
@@ -206,23 +224,28 @@ def _toolbar(form: Form | None, places: Sequence[tuple[str, str]], words: Words)
     )
 
 
-def _maintenance(places: Sequence[tuple[str, str]], words: Words) -> Html:
+def _maintenance(
+    places: Sequence[tuple[str, str]], rules: Sequence[tuple[str, str]], words: Words
+) -> Html:
     """Return what is done on purpose and for a time: inhibits, drills, the mode of linkage."""
     times = [tag("option", words("page.choose"), value="")]
     times += [
         tag("option", age_text(minutes * 60, words), value=str(minutes))
         for minutes in DURATIONS_MIN
     ]
+    which = [tag("option", words("page.choose"), value="")]
+    which += [tag("option", name, value=rule) for rule, name in rules]
     where = [tag("option", words("page.choose"), value="")]
     where += [tag("option", name, value=place) for place, name in places]
     buttons = [
         tag("button", words(f"page.{what}"), name="do", value=f"{what}:")
-        for what in (DRILL_START, DRILL_STOP, MODE_AUTO, MODE_MANUAL)
+        for what in (INHIBIT_RULE, DRILL_START, DRILL_STOP, MODE_AUTO, MODE_MANUAL)
     ]
     return tag(
         "details",
         tag("summary", words("page.maintenance")),
         tag("label", tag("span", words("page.minutes")), tag("select", times, name="minutes")),
+        tag("label", tag("span", words("page.which")), tag("select", which, name="rule")),
         tag("label", tag("span", words("page.place")), tag("select", where, name="place")),
         tag("div", buttons, class_="all"),
     )

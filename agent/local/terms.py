@@ -193,6 +193,8 @@ TERMS: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         "page.maintenance": ("Inhibit, drill, linkage mode", "屏蔽、演练、联动方式"),
         "page.minutes": ("For how long", "时长"),
         "page.place": ("Drill where", "演练区域"),
+        "page.which": ("Inhibit which", "屏蔽对象"),
+        "page.inhibit-rule": ("Inhibit", "屏蔽"),
         "page.drill-start": ("Start drill", "开始演练"),
         "page.drill-stop": ("End drill", "结束演练"),
         "page.mode-auto": ("Linkage automatic", "联动自动"),

@@ -100,6 +100,8 @@ def test_an_inhibited_rule_is_shown_and_makes_no_calm() -> None:
     page = full_page(view, EN, Form(token="t", command_id="c"), None)
     assert "INHIBITED" in page
     assert "uninhibit:smoke" in page
+    assert 'value="inhibit-rule:"' in page
+    assert all(f'value="{rule.id}"' in page for rule in view.site.rules)
     assert "No alarm stands" not in page
     told = alarms_json(view)
     assert told["inhibited"] == 1
