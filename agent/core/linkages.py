@@ -46,6 +46,10 @@ class Linkages:
     ) -> None:
         """`holds_cuts`: no output of `HELD` is made inactive until `let_go`."""
         self.is_manual = False
+        self._is_mode_new = False
+        """A person ordered the mode in this run."""
+        self._newly_cut: set[str] = set()
+        """Outputs that began or ceased in this run to wait for a person."""
         self._running: frozenset[str] = frozenset()
         """What was active before this run, until all that is remembered has come."""
         self._awaits_memory = holds_cuts
@@ -155,22 +159,30 @@ class Linkages:
 
     def set_mode(self, is_manual: bool, cause: Cause, out: Gathering) -> None:
         """Switch the site to manual or auto; what waited acts at once."""
-        self.is_manual = is_manual
+        self.is_manual, self._is_mode_new = is_manual, True
         for link in self._links:
             self._decide_link(link, cause, out)
 
     def restore(self, output: Output, cause: Cause, out: Gathering) -> None:
         """End a cut that no alarm asks for any more."""
         output.is_cut = False
+        self._newly_cut.add(output.spec.id)
         out.record(self._event(output, CUT, RESTORED, cause, code=RESTORED))
         self._decide(output, cause, out)
 
     def take_up(self, orders: Orders, cause: Cause, out: Gathering) -> None:
-        """Go on with the mode and with the outputs that wait for a person, as before this run."""
-        self.is_manual = orders.is_manual
+        """Go on with the mode and with the outputs that wait for a person, as before this run.
+
+        What changed in this run is newer than any memory.
+        """
         self._running = orders.running
+        if not self._is_mode_new and self.is_manual is not orders.is_manual:
+            self.is_manual = orders.is_manual
+            for link in self._links:
+                self._decide_link(link, cause, out)
         for name, output in self.outputs.items():
-            if output.spec.is_restored_by_hand and not output.is_demanded():
+            is_older = name not in self._newly_cut and not output.is_demanded()
+            if output.spec.is_restored_by_hand and is_older:
                 output.is_cut = name in orders.cut
                 self._decide(output, cause, out)
 
@@ -225,6 +237,7 @@ class Linkages:
         refused, was_cut = output.refusal, output.is_cut
         is_active = output.decide(cause.at_s)
         if output.is_cut and not was_cut:
+            self._newly_cut.add(output.spec.id)
             out.record(self._event(output, "", CUT, cause, code=CUT, rule=self._why(output, "")))
         if output.refusal and output.refusal != refused:
             why = self._why(output, "")

@@ -1,0 +1,63 @@
+"""Outputs over restarts with half or late memory, and what wears off: rests, turns, longest times."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.core.effects import AlarmState, EventKind
+from agent.core.engine import Engine
+from agent.core.memory import NO_ORDERS, AlarmMemory, Orders
+from agent.core.spec import AlarmClass
+from tests.core.test_linkages import POINTS, order, output, read, wait, world
+from tests.core.timeline import World
+
+
+def half_started(made: World, memories: tuple[AlarmMemory, ...] = ()) -> None:
+    """Start `made` anew while more memory may come."""
+    made.outputs.clear()
+    made.effects.clear()
+    made.engine = Engine(made.site, memories, is_memory_whole=False)
+    made.do(made.engine.start(made.clock.stamp()))
+
+
+def late_orders(made: World, orders: Orders) -> None:
+    made.do(made.engine.restore_orders(orders, made.clock.stamp()))
+
+
+STANDS = AlarmMemory(rule="smoke-a", state=AlarmState.ACTIVE_UNACKED, since_wall_ms=0)
+
+
+# -- restarts --------------------------------------------------------------------------------------
+
+
+def test_a_cut_of_this_run_is_not_forgotten_when_older_orders_come_late() -> None:
+    made = world(output("supply", "cut-off", is_restored_by_hand=True))
+    half_started(made)
+    made.read(dict.fromkeys(POINTS, False))
+    read(made, smoke_1=True)
+    read(made, smoke_1=False)
+    made.command("ack")
+    made.command("reset")
+    late_orders(made, NO_ORDERS)
+    made.do(made.engine.memory_is_whole())
+    assert made.active_outputs() == ["supply"]
+    assert made.engine.snapshot(None).orders.cut == {"supply"}
+
+
+def test_a_mode_ordered_in_this_run_is_newer_than_late_orders() -> None:
+    made = world(output("fan"))
+    half_started(made)
+    made.read(dict.fromkeys(POINTS, False))
+    order(made, "mode", mode="manual")
+    late_orders(made, NO_ORDERS)
+    assert read(made, smoke_1=True) == []
+
+
+def test_what_waits_for_a_person_acts_when_late_orders_say_auto() -> None:
+    made = world(output("fan"))
+    made.engine = Engine(made.site, orders=Orders(is_manual=True), is_memory_whole=False)
+    made.do(made.engine.start(made.clock.stamp()))
+    made.read(dict.fromkeys(POINTS, False))
+    assert read(made, smoke_1=True) == []
+    late_orders(made, NO_ORDERS)
+    assert made.active_outputs() == ["fan"]
