@@ -129,7 +129,14 @@ class Linkages:
         for output in self.outputs.values():
             if output.is_held:
                 output.is_held = False
-                if not output.is_active:
+                if output.is_active:
+                    continue
+                if output.is_demanded() or output.is_cut:
+                    # It may not act yet, and was told nothing so far: it rests until it may.
+                    self._decide(output, cause, out)
+                    if not output.is_active:
+                        out.set_output(output.spec.id, False, self._why(output, AT_START))
+                else:
                     output.is_active = True  # it was never told to restore
                     self._decide(output, cause, out)
 

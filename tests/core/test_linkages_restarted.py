@@ -61,3 +61,20 @@ def test_what_waits_for_a_person_acts_when_late_orders_say_auto() -> None:
     assert read(made, smoke_1=True) == []
     late_orders(made, NO_ORDERS)
     assert made.active_outputs() == ["fan"]
+
+
+def test_a_held_valve_that_could_not_start_yet_is_opened_once_it_may() -> None:
+    made = world(output("valve", "valve", interlock="interlock.fan"))
+    half_started(made, (STANDS,))
+    made.do(made.engine.memory_is_whole())
+    made.effects.clear()
+    read(made, door=False)
+    assert made.active_outputs() == ["valve"]
+
+
+def test_a_held_valve_that_waits_for_its_turn_is_opened_when_it_comes() -> None:
+    made = world(*(output(f"valve-{n}", "valve", stagger_s=5.0) for n in (1, 2)))
+    half_started(made, (STANDS,))
+    made.do(made.engine.memory_is_whole())
+    made.advance(10.0)
+    assert made.active_outputs() == ["valve-1", "valve-2"]
