@@ -91,7 +91,7 @@ class Link:
         """
         self.waits_for = ""
         # Once it acts, it does so while anybody asks: a detector that is reset takes nothing away.
-        if not self.asking or not (self.is_effective or self._are_enough()):
+        if not self.asking or not (self.is_effective or was_running or self._are_enough()):
             self.since_s, self.is_effective = inf, False
             return
         self.since_s = min(self.since_s, at_s)

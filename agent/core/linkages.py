@@ -15,7 +15,7 @@ from agent.core.appointments import Appointment, Appointments
 from agent.core.cause import Cause
 from agent.core.effects import Event, EventKind
 from agent.core.gathering import Gathering
-from agent.core.linkage import EQUIPMENT, SHOWING, SOUNDERS, Link, is_linked
+from agent.core.linkage import SHOWING, SOUNDERS, Link, is_linked
 from agent.core.memory import CUT, RESTORED, Orders
 from agent.core.output import Output, StartQueue
 from agent.core.spec import AlarmClass, LampSign, OutputKind, Pattern, SiteSpec
@@ -50,8 +50,6 @@ class Linkages:
         """A person ordered the mode in this run."""
         self._newly_cut: set[str] = set()
         """Outputs that began or ceased in this run to wait for a person."""
-        self._running: frozenset[str] = frozenset()
-        """What was active before this run, until all that is remembered has come."""
         self._awaits_memory = holds_cuts
         self._alarms = alarms
         self._appointments = appointments
@@ -115,17 +113,18 @@ class Linkages:
         for output in self.outputs.values():
             is_active = output.decide(cause.at_s)
             output.is_active = is_active
+            output.is_told = is_active or not output.is_held
             self._appointments.make(self._again[output.spec.id], output.due_s)
             output.pattern = self.pattern(output) if is_active else Pattern.STEADY
             if is_active or not output.is_held:
                 why = self._why(output, AT_START)
                 out.set_output(output.spec.id, is_active, why, output.pattern)
         if not self._awaits_memory:
-            self._running = frozenset()
+            self._forget_running()
 
     def let_go(self, cause: Cause, out: Gathering) -> None:
         """Hold nothing any more; set what was held and need not be active."""
-        self._running, self._awaits_memory = frozenset(), False
+        self._awaits_memory = False
         for output in self.outputs.values():
             if output.is_held:
                 output.is_held = False
@@ -139,6 +138,12 @@ class Linkages:
                 else:
                     output.is_active = True  # it was never told to restore
                     self._decide(output, cause, out)
+                output.is_told = True
+        self._forget_running()
+
+    def _forget_running(self) -> None:
+        for output in self.outputs.values():
+            output.was_running = False
 
     def share_sounder(self, one: Alarm, other: Alarm) -> bool:
         """Return whether the two alarms are linked to a common siren or buzzer."""
@@ -182,7 +187,9 @@ class Linkages:
 
         What changed in this run is newer than any memory.
         """
-        self._running = orders.running
+        for name, output in self.outputs.items():
+            is_awaited = self._awaits_memory or not output.is_told
+            output.was_running = is_awaited and name in orders.running
         if not self._is_mode_new and self.is_manual is not orders.is_manual:
             self.is_manual = orders.is_manual
             for link in self._links:
@@ -198,11 +205,11 @@ class Linkages:
         return frozenset(name for name, output in self.outputs.items() if output.is_cut)
 
     def running(self) -> frozenset[str]:
-        """Return the equipment that is active."""
+        """Return what is active; a health output follows the agent."""
         return frozenset(
             name
             for name, output in self.outputs.items()
-            if output.is_active and output.spec.kind in EQUIPMENT
+            if output.is_active and output.spec.kind is not OutputKind.HEALTH
         )
 
     def test(self, output: Output, seconds: float, cause: Cause, out: Gathering) -> None:
@@ -230,8 +237,7 @@ class Linkages:
 
     def _decide_link(self, link: Link, cause: Cause, out: Gathering, *, rule: str = "") -> None:
         waited_for = link.waits_for
-        was_running = link.output.spec.id in self._running and link.output.spec.kind in EQUIPMENT
-        link.decide(cause.at_s, is_manual=self.is_manual, was_running=was_running)
+        link.decide(cause.at_s, is_manual=self.is_manual, was_running=link.output.was_running)
         if link.waits_for and link.waits_for != waited_for:
             first, code = link.first_rule(), link.waits_for
             out.record(self._event(link.output, "", WAITING, cause, code=code, rule=first))

@@ -59,6 +59,10 @@ class Output:
         self._since_s = -inf
         """When it was last told to change."""
         self._is_spent = False
+        self.was_running = False
+        """It was active before this run, and memory of why may still come."""
+        self.is_told = False
+        """It was told in this run what to be."""
         self.due_s = inf
         """When to decide again."""
 
@@ -70,7 +74,7 @@ class Output:
         """Return whether it should be active at monotonic `at_s`, and set `due_s` and `refusal`."""
         self.due_s, self.refusal = inf, ""
         wanted = self._wanted(at_s)
-        if wanted is not self.is_active and self._starts_a_load(wanted):
+        if wanted is not self.is_active and self._starts_a_load(wanted) and not self._runs_on:
             turn_s = self._queue.wait_s(at_s, self.spec.stagger_s)
             if turn_s > at_s:
                 self.due_s = min(self.due_s, turn_s)
@@ -96,7 +100,7 @@ class Output:
             self._is_spent = False
             return False
         forbidden = self.forbids()
-        if forbidden or (forbidden is None and not self.is_active):
+        if forbidden or (forbidden is None and not (self.is_active or self._runs_on)):
             self.refusal = INTERLOCK
             return False
         if self.is_active and spec.max_on_s and at_s >= self._since_s + spec.max_on_s:
@@ -108,6 +112,11 @@ class Output:
             self.due_s = self._since_s + spec.min_off_s
             return False
         return True
+
+    @property
+    def _runs_on(self) -> bool:
+        """Whether it is active still from before this run, though nothing here has told it to be."""
+        return self.was_running and not self.is_told
 
     def _starts_a_load(self, wanted: bool) -> bool:
         return self.spec.stagger_s > 0 and wanted is self.spec.is_energised_when_active

@@ -78,3 +78,38 @@ def test_a_held_valve_that_waits_for_its_turn_is_opened_when_it_comes() -> None:
     made.do(made.engine.memory_is_whole())
     made.advance(10.0)
     assert made.active_outputs() == ["valve-1", "valve-2"]
+
+
+def test_equipment_that_ran_by_one_detector_left_of_two_runs_on_over_a_restart() -> None:
+    made = world(output("fan"), needs=2)
+    read(made, smoke_1=True, smoke_2=True)
+    read(made, smoke_1=False)
+    made.command("ack", "smoke-a")
+    made.command("reset", "smoke-a")
+    assert made.active_outputs() == ["fan"]
+    made.restart()
+    assert made.active_outputs() == ["fan"]
+
+
+def test_loads_that_ran_are_not_stopped_by_a_restart_to_take_turns() -> None:
+    made = world(*(output(f"fan-{n}", stagger_s=3.0) for n in (1, 2)))
+    read(made, smoke_1=True)
+    assert wait(made, 10) == ["fan-1", "fan-2"]
+    made.restart()
+    assert made.active_outputs() == ["fan-1", "fan-2"]
+
+
+def test_what_ran_is_not_stopped_by_an_interlock_that_is_not_read_yet() -> None:
+    made = world(output("fan", interlock="interlock.fan"))
+    assert read(made, smoke_1=True) == ["fan"]
+    made.restart()
+    assert made.active_outputs() == ["fan"]
+    assert read(made, door=True) == []
+
+
+def test_a_siren_with_a_delay_sounds_on_over_a_restart() -> None:
+    made = world(output("siren", "siren"), output("supply", "cut-off"), delay_s=60.0)
+    read(made, smoke_1=True)
+    assert wait(made, 60) == ["siren", "supply"]
+    made.restart()
+    assert made.active_outputs() == ["siren", "supply"]
