@@ -62,13 +62,15 @@ def is_linked(linkage: Linkage, alarm: Alarm) -> bool:
 class Link:
     """One linkage on one of its outputs."""
 
-    __slots__ = ("asking", "is_effective", "output", "since_s", "spec", "waits_for")
+    __slots__ = ("asking", "is_effective", "output", "since_s", "spec", "unseen", "waits_for")
 
     def __init__(self, spec: Linkage, output: Output) -> None:
         self.spec = spec
         self.output = output
         self.asking: dict[str, Alarm] = {}
         """The alarms that ask for the output, by rule, oldest first."""
+        self.unseen: set[str] = set()
+        """Those of them that are active and not acknowledged."""
         self.since_s = inf
         """Since when enough of them do."""
         self.is_effective = False
@@ -76,12 +78,19 @@ class Link:
         """What it waits for though enough of them do, or nothing."""
 
     def update(self, alarm: Alarm) -> bool:
-        """Take up what `alarm` asks now; return whether it did not ask before."""
+        """Take up what `alarm` asks now; return whether it asks anew: not before, or raised again."""
+        rule = alarm.spec.id
         if not demands(alarm, self.output.spec.kind):
-            self.asking.pop(alarm.spec.id, None)
+            self.asking.pop(rule, None)
+            self.unseen.discard(rule)
             return False
-        is_new = alarm.spec.id not in self.asking
-        self.asking[alarm.spec.id] = alarm
+        is_new = rule not in self.asking
+        self.asking[rule] = alarm
+        if alarm.state is not AlarmState.ACTIVE_UNACKED:
+            self.unseen.discard(rule)
+        elif rule not in self.unseen:
+            self.unseen.add(rule)
+            is_new = True
         return is_new
 
     def decide(self, at_s: float, *, is_manual: bool, was_running: bool = False) -> None:

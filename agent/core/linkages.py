@@ -99,7 +99,7 @@ class Linkages:
         """Take up what `alarm` asks now, and set the outputs that change."""
         for link in self._of_alarm[alarm.spec.id]:
             if link.update(alarm) and link.output.spec.kind in SHOWING:
-                link.output.asked_anew()
+                link.output.asked_anew(cause.at_s)
             self._decide_link(link, cause, out, rule=alarm.spec.id)
         self.unlock(alarm, cause, out)
 

@@ -58,6 +58,8 @@ class Output:
         """How it was last told to move."""
         self._since_s = -inf
         """When it was last told to change."""
+        self._asked_s = -inf
+        """When its longest time active began anew."""
         self._is_spent = False
         self.was_running = False
         """It was active before this run, and memory of why may still come."""
@@ -66,9 +68,10 @@ class Output:
         self.due_s = inf
         """When to decide again."""
 
-    def asked_anew(self) -> None:
+    def asked_anew(self, at_s: float) -> None:
         """Let it be active for its longest time once more: what warns people must not miss a new alarm."""
         self._is_spent = False
+        self._asked_s = at_s
 
     def decide(self, at_s: float) -> bool:
         """Return whether it should be active at monotonic `at_s`, and set `due_s` and `refusal`."""
@@ -82,7 +85,7 @@ class Output:
         if wanted is not self.is_active:
             self._since_s = at_s
         if wanted and self.spec.max_on_s:
-            self.due_s = min(self.due_s, self._since_s + self.spec.max_on_s)
+            self.due_s = min(self.due_s, self._longest_s())
         return wanted
 
     def _wanted(self, at_s: float) -> bool:
@@ -103,7 +106,7 @@ class Output:
         if forbidden or (forbidden is None and not (self.is_active or self._runs_on)):
             self.refusal = INTERLOCK
             return False
-        if self.is_active and spec.max_on_s and at_s >= self._since_s + spec.max_on_s:
+        if self.is_active and spec.max_on_s and at_s >= self._longest_s():
             self._is_spent = True
         if self._is_spent:
             self.refusal = MAX_ON_TIME
@@ -112,6 +115,9 @@ class Output:
             self.due_s = self._since_s + spec.min_off_s
             return False
         return True
+
+    def _longest_s(self) -> float:
+        return max(self._since_s, self._asked_s) + self.spec.max_on_s
 
     @property
     def _runs_on(self) -> bool:

@@ -113,3 +113,28 @@ def test_a_siren_with_a_delay_sounds_on_over_a_restart() -> None:
     assert wait(made, 60) == ["siren", "supply"]
     made.restart()
     assert made.active_outputs() == ["siren", "supply"]
+
+
+# -- the longest time active -----------------------------------------------------------------------
+
+
+def test_a_new_alarm_shortly_before_the_end_sounds_for_a_whole_longest_time() -> None:
+    made = world(output("siren", "siren", max_on_s=30.0))
+    read(made, smoke_1=True)
+    wait(made, 29)
+    read(made, smoke_2=True)
+    assert wait(made, 29) == ["siren"]
+    assert wait(made, 1) == []
+
+
+def test_a_detector_that_latched_and_is_in_alarm_again_sounds_anew() -> None:
+    made = world(output("siren", "siren", max_on_s=30.0))
+    made = World(
+        replace(made.site, rules=tuple(replace(r, is_latched=True) for r in made.site.rules))
+    )
+    made.read(dict.fromkeys(POINTS, False))
+    made.values.update(dict.fromkeys(POINTS, False))
+    read(made, smoke_1=True)
+    assert wait(made, 31) == []
+    read(made, smoke_1=False)
+    assert read(made, smoke_1=True) == ["siren"]
