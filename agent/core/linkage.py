@@ -134,7 +134,4 @@ class Link:
 
     def _is_called(self) -> bool:
         """Whether a manual call point says that there is no time to lose."""
-        return any(
-            alarm.spec.is_call_point or any(each.state.is_active for each in alarm.called_by)
-            for alarm in self.asking.values()
-        )
+        return any(alarm.spec.is_call_point or alarm.is_called for alarm in self.asking.values())

@@ -138,3 +138,21 @@ def test_a_detector_that_latched_and_is_in_alarm_again_sounds_anew() -> None:
     assert wait(made, 31) == []
     read(made, smoke_1=False)
     assert read(made, smoke_1=True) == ["siren"]
+
+
+# -- call points, reset lines ----------------------------------------------------------------------
+
+
+def test_a_call_point_that_is_latched_still_ends_the_wait() -> None:
+    made = world(output("fan"), classes=(), rules=("smoke-a",), delay_s=60.0)
+    read(made, call=True)
+    read(made, call=False)
+    assert made.alarms() == {"call": "latched_unacked"}
+    assert read(made, smoke_1=True) == ["fan"]
+
+
+def test_a_call_point_in_a_drill_ends_no_wait_of_a_real_alarm() -> None:
+    made = world(output("fan"), classes=(), rules=("smoke-a",), delay_s=60.0)
+    order(made, "drill", is_on=True, scope=("call",), duration_s=600.0)
+    read(made, call=True)
+    assert read(made, smoke_1=True) == []
