@@ -12,6 +12,10 @@ from agent.core.spec import AlarmClass, OutputKind, Pattern
 TEST_MAX_S = 30.0
 """Longest test of what sounds or shows, unless the site says otherwise."""
 
+START_PULSE_S = 2.0
+"""How long the main fire pump's start relay is held: contactors pull in within a tenth of that, and a
+self-holding starter keeps the pump running (it must not stop by itself, GB 50974)."""
+
 _SHOWING = frozenset({OutputKind.SIREN, OutputKind.BUZZER, OutputKind.STROBE, OutputKind.LAMP})
 """What sounds or shows: may be tested by anybody, and may have a pattern."""
 
@@ -40,6 +44,7 @@ def check_switching(catalogue: Catalogue, findings: Findings) -> None:
             continue
         if output.role is not None:
             _check_pump(output, path, findings)
+        _check_times(output, path, findings)
         _check_ways(output, path, findings)
         _check_points(output, path, catalogue, findings)
     for index, switch in enumerate(catalogue.site.keys):
@@ -59,18 +64,35 @@ def _check_pump(output: OutputModel, path: KeyPath, findings: Findings) -> None:
                 "could hold back or stop the main fire pump, which is only ever started; take it out",
                 at_key=True,
             )
+    if output.feedback is not None and output.feedback.within_s >= START_PULSE_S:
+        findings.fault(
+            (*path, "feedback"),
+            f"the start pulse lasts {START_PULSE_S:g} s: name what follows it sooner, such as the "
+            "contactor, and say `within_s: 1.5`",
+        )
 
 
-def _check_ways(output: OutputModel, path: KeyPath, findings: Findings) -> None:
+def _check_times(output: OutputModel, path: KeyPath, findings: Findings) -> None:
     kind = output.kind
     if kind is OutputKind.CUT_OFF and output.max_on_s:
         findings.fault(
             (*path, "max_on_s"), "power would return by itself; a cut-off has no such limit"
         )
+    if kind is OutputKind.CUT_OFF and output.min_off_s:
+        findings.fault((*path, "min_off_s"), "would hold back a cut; it is for what is switched in")
+    if output.restore == "manual" and output.max_on_s:
+        findings.fault(
+            (*path, "max_on_s"),
+            "would end what stays until a person restores it, and nothing would start it before that",
+        )
     if kind in _SHOWING:
         for key in ("min_off_s", "stagger_s"):
             if getattr(output, key):
                 findings.fault((*path, key), "would hold back a warning; it is for equipment")
+
+
+def _check_ways(output: OutputModel, path: KeyPath, findings: Findings) -> None:
+    kind = output.kind
     if output.restore is not None and kind in _SHOWING:
         findings.fault((*path, "restore"), "is for what switches equipment: cut-off, valve, relay")
     if output.patterns is not None:
@@ -107,11 +129,28 @@ def _check_points(
     if output.reset_line is not None:
         if output.kind is not OutputKind.RELAY:
             findings.fault((*path, "kind"), "a reset line is a relay")
+        _check_supply(output, path, catalogue, findings)
         for index, point in enumerate(output.reset_line.points):
             below = (*path, "reset_line", "points", index)
             _check_contact(point, below, catalogue, findings)
     if output.feedback is not None:
         _check_contact(output.feedback.point, (*path, "feedback", "point"), catalogue, findings)
+
+
+def _check_supply(
+    output: OutputModel, path: KeyPath, catalogue: Catalogue, findings: Findings
+) -> None:
+    """Only a reset may take the supply of detectors away: then what is read of them counts for nothing."""
+    blind = "would take the supply of its detectors away, and they would look quiet; take it out"
+    for key in ("test_max_s", "self_test"):
+        if getattr(output, key):
+            findings.fault((*path, key), blind, at_key=True)
+    if output.at_stop == "active":
+        findings.fault((*path, "at_stop"), blind)
+    for index, link in enumerate(catalogue.site.linkage):
+        if output.id in link.outputs:
+            at = ("linkage", index, "outputs", link.outputs.index(output.id))
+            findings.fault(at, f"'{output.id}' is a reset line: an alarm {blind}")
 
 
 def _check_key(key: KeyModel, path: KeyPath, catalogue: Catalogue, findings: Findings) -> None:

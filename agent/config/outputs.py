@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from agent.config.calendar import WallCalendar
 from agent.config.check_outputs import is_energised_when_active
-from agent.config.check_switching import is_restored_by_hand, longest_test_s
+from agent.config.check_switching import START_PULSE_S, is_restored_by_hand, longest_test_s
 from agent.config.conditions import condition_spec, minutes_of
 from agent.config.model_conditions import DAYS
 from agent.config.model_outputs import OutputModel, SelfTestModel
@@ -26,10 +26,6 @@ from agent.core.spec import (
     SelfTest,
 )
 from agent.outputs import state_point
-
-START_PULSE_S = 2.0
-"""How long the main fire pump's start relay is held: contactors pull in within a tenth of that, and a
-self-holding starter keeps the pump running (it must not stop by itself, GB 50974)."""
 
 
 def output_specs(site: SiteModel) -> tuple[OutputSpec, ...]:
@@ -76,6 +72,9 @@ def output_rules(site: SiteModel) -> Iterator[RuleSpec]:
             )
         if output.feedback is not None:
             moved, follows = state_point(output.id), output.feedback.point
+            # A pump runs on when its start pulse is over: only that it does not start is a fault, which
+            # must be seen after the pulse too.
+            is_pump = output.role is not None
             yield RuleSpec(
                 id=f"fault.{output.id}.feedback",
                 alarm_class=AlarmClass(site.faults.alarm_class),
@@ -87,11 +86,11 @@ def output_rules(site: SiteModel) -> Iterator[RuleSpec]:
                                 Contact(point=follows, is_active=not is_active),
                             )
                         )
-                        for is_active in (True, False)
+                        for is_active in ((True,) if is_pump else (True, False))
                     )
                 ),
                 on_delay_s=output.feedback.within_s,
-                needs_ack=site.faults.ack == "required",
+                needs_ack=is_pump or site.faults.ack == "required",
                 zone=output.zone or "",
                 label=_named(output, "is not followed by its feedback", "反馈不一致"),
                 suppressed_by=(f"fault.{output.id}.health",),

@@ -8,7 +8,16 @@ import pytest
 
 from agent.config.faults import ConfigError
 from agent.config.load import LoadedSite, load_site
-from agent.core.spec import AlarmClass, KeySpec, LampSign, OutputSpec, Pattern
+from agent.core.spec import (
+    AlarmClass,
+    AllOf,
+    AnyOf,
+    Contact,
+    KeySpec,
+    LampSign,
+    OutputSpec,
+    Pattern,
+)
 
 HEAD = """\
 version: 1
@@ -99,6 +108,18 @@ def test_the_main_fire_pump_gets_a_start_pulse(tmp_path: Path) -> None:
     assert not pump.is_restored_by_hand
 
 
+def test_a_main_fire_pump_that_does_not_start_is_a_fault_and_one_that_runs_on_is_none(
+    tmp_path: Path,
+) -> None:
+    pump = "kind: relay, bus: pins, pin: 23, role: main_fire_pump"
+    site = site_of(tmp_path, f"{pump}, feedback: {{point: flow, within_s: 1.5}}")
+    rule = next(each for each in site.spec.rules if each.id == "fault.x.feedback")
+    pulse = (Contact(point="x.active"), Contact(point="flow", is_active=False))
+    assert rule.condition == AnyOf(parts=(AllOf(parts=pulse),))
+    assert (rule.on_delay_s, rule.needs_ack) == (1.5, True)
+    assert "the start pulse lasts 2 s" in fault(tmp_path, f"{pump}, feedback: {{point: flow}}")
+
+
 def test_a_reset_line_reaches_the_core_and_needs_no_linkage(tmp_path: Path) -> None:
     site = site_of(tmp_path, "kind: relay, bus: pins, pin: 23, reset_line: {points: [smoke]}", "")
     (spec,) = site.spec.outputs
@@ -125,6 +146,21 @@ def test_a_lamp_for_a_state_of_the_box_needs_no_linkage(tmp_path: Path) -> None:
 
 
 PIN = "bus: pins, pin: 23"
+RESET_LINE = f"kind: relay, {PIN}, reset_line: {{points: [smoke]}}"
+
+
+@pytest.mark.parametrize(
+    ("more", "linkage", "place"),
+    [
+        ("", LINK, "linkage[0].outputs[0]: 'x' is a reset line"),
+        (", test_max_s: 5", "", "outputs[0].test_max_s: would take the supply"),
+        (", at_stop: active", "", "outputs[0].at_stop: would take the supply"),
+    ],
+)
+def test_only_a_reset_takes_the_supply_of_detectors(
+    tmp_path: Path, more: str, linkage: str, place: str
+) -> None:
+    assert place in fault(tmp_path, RESET_LINE + more, linkage)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +168,11 @@ PIN = "bus: pins, pin: 23"
     [
         (f"kind: health, {PIN}, max_on_s: 5", "max_on_s: a health output follows the agent"),
         (f"kind: cut-off, {PIN}, max_on_s: 5", "max_on_s: power would return by itself"),
+        (f"kind: cut-off, {PIN}, min_off_s: 5", "min_off_s: would hold back a cut"),
+        (
+            f"kind: valve, {PIN}, restore: manual, max_on_s: 5",
+            "max_on_s: would end what stays until a person restores it",
+        ),
         (f"kind: siren, {PIN}, min_off_s: 5", "min_off_s: would hold back a warning"),
         (f"kind: strobe, {PIN}, stagger_s: 5", "stagger_s: would hold back a warning"),
         (f"kind: siren, {PIN}, restore: manual", "restore: is for what switches equipment"),
@@ -177,7 +218,9 @@ PIN = "bus: pins, pin: 23"
 def test_each_slip_of_an_output_is_one_fault_with_its_cure(
     tmp_path: Path, output: str, told: str
 ) -> None:
-    assert told in fault(tmp_path, output, "" if "health" in output[:12] else LINK)
+    assert told in fault(
+        tmp_path, output, "" if "health" in output[:12] or "reset_line" in output else LINK
+    )
 
 
 @pytest.mark.parametrize(
