@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core.effects import AlarmState, EventKind
+from agent.core.effects import AlarmState
 from agent.core.engine import Engine
 from agent.core.memory import NO_ORDERS, AlarmMemory, Orders
-from agent.core.spec import AlarmClass
 from tests.core.test_linkages import POINTS, order, output, read, wait, world
 from tests.core.timeline import World
 
