@@ -15,6 +15,7 @@ from agent.uplink.board import StateBoard
 from agent.uplink.client import Hearing
 from agent.uplink.codec import StatusReason
 from agent.uplink.connection import Connection
+from agent.uplink.deafness import Deafness
 from agent.uplink.desk import CommandDesk
 from agent.uplink.dial import Dialler
 from agent.uplink.errors import LinkLost, Refused, TooLarge, UplinkError
@@ -57,6 +58,8 @@ class Timing:
     """The same in the first minute of an outage: a broker that takes the call and then says nothing
     must not cost the return of one that answers. A link that needs longer gets twice what it needed
     the last time."""
+    deaf_s: float = 10.0
+    """Without commands after a message larger than any; longer each time (deafness.py)."""
 
 
 class _Closing(UplinkError):
@@ -101,9 +104,8 @@ class Uplink:
         self._sink: Sink = sink or make_sink(spec, site=site, boot=boot, config_hash=config_hash)
         self._tidying = None if note is None else Tidying(note, self._sink.retained())
         self._desk: CommandDesk | None = None
-        self._is_deaf = False
-        """The broker holds a message larger than any command for us: nothing is listened to any more."""
         self._timing = timing or Timing()
+        self._deafness = Deafness(self._timing.deaf_s)
         self._dialler = Dialler()
         self._tally = Tally()
         self._poison = PoisonWatch()
@@ -143,9 +145,9 @@ class Uplink:
                 except UplinkError as fault:
                     was_up = self._is_connected
                     self._is_connected = False
-                    if isinstance(fault, LinkLost) and fault.is_flooded and not self._is_deaf:
-                        self._is_deaf = True
-                        _log.error("%s hears no commands any more: %s", self._spec.id, fault)
+                    if isinstance(fault, LinkLost) and fault.is_flooded:
+                        deaf_s = self._deafness.begin(loop.time())
+                        _log.error("%s: no commands for %.0f s: %s", self._spec.id, deaf_s, fault)
                     self._tell(False, str(fault))
                     self._look_at_certificates()
                     is_proven = loop.time() - started_s >= self._timing.proven_s
@@ -261,8 +263,8 @@ class Uplink:
         self, connection: Connection, sender: Sender, patience_s: float, opened_in_s: float
     ) -> None:
         fault: UplinkError | None = None
-        desk = None if self._is_deaf else self._desk
-        ear = Ear(connection, self._sink, desk, sender.show_all)
+        ear = Ear(connection, self._sink, self._desk, sender.show_all)
+        self._is_hearing = False
         try:
             async with TaskGroup() as tasks:
                 listening = until_cancelled(ear.listen)
@@ -272,7 +274,10 @@ class Uplink:
                 tasks.create_task(self._heed_close(sender), name=f"{self._spec.id} close")
                 born_in_s = await self._introduce(sender, patience_s)
                 self._answered_in_s = max(opened_in_s, born_in_s)
-                await self._open_ear(ear)
+                if self._deafness.left_s(asyncio.get_running_loop().time()):
+                    tasks.create_task(self._open_ear_later(ear), name=f"{self._spec.id} deaf")
+                else:
+                    await self._open_ear(ear)
                 tasks.create_task(until_cancelled(sender.run), name=f"{self._spec.id} send")
                 beating = until_cancelled(partial(self._beat, sender))
                 tasks.create_task(beating, name=f"{self._spec.id} heartbeat")
@@ -378,15 +383,22 @@ class Uplink:
             return False, next(iter(self._tally.refused.values()))
         return True, ""
 
+    async def _open_ear_later(self, ear: Ear) -> None:
+        await asyncio.sleep(self._deafness.left_s(asyncio.get_running_loop().time()))
+        await self._open_ear(ear)
+        if self._is_hearing:
+            _log.warning("%s: commands are heard again", self._spec.id)
+
     async def _open_ear(self, ear: Ear) -> None:
         why = await ear.open(self._spec.id)
-        self._is_hearing = not why and bool(self._hearing().keeps_s)
+        self._is_hearing = not why and self._desk is not None and bool(self._desk.allow)
         if why and why != self._told_deafness:
             _log.error("%s", why)
         self._told_deafness = why
 
     def _hearing(self) -> Hearing:
-        if self._desk is None or not self._desk.allow or self._is_deaf:
+        is_deaf = self._deafness.left_s(asyncio.get_running_loop().time()) > 0
+        if self._desk is None or not self._desk.allow or is_deaf:
             return Hearing()
         return Hearing(keeps_s=self._desk.keeps_s)
 

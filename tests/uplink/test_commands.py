@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from agent.uplink.client import Hearing
 from agent.uplink.connection import Connection
 from agent.uplink.dial import Dialler
 from agent.uplink.message import Arrival
+from agent.uplink.session import Timing
 from agent.uplink.spec import CommandsSpec, Protocol, UplinkSpec
 from drivers.clock import Clock, ClockState, SystemClock
 from tests.uplink.broker import Broker
 from tests.uplink.commands import EVERYTHING, Room, payload
 from tests.uplink.conftest import MakeBroker
-from tests.uplink.rig import Rig, running, until
+from tests.uplink.rig import QUICK, Rig, running, until
 from tests.uplink.samples import alarm, reading
 
 BOTH = pytest.mark.parametrize("protocol", list(Protocol), ids=lambda each: f"mqtt-{each}")
@@ -84,9 +86,12 @@ async def box(
     room: Room,
     protocol: Protocol = Protocol.V5,
     clock: Clock | None = None,
+    timing: Timing = QUICK,
 ) -> AsyncIterator[Rig]:
     desk = room.desk if clock is None else room.make_desk(clock)
-    async with running(broker.port, clock=clock or room.clock, protocol=protocol, desk=desk) as rig:
+    async with running(
+        broker.port, clock=clock or room.clock, protocol=protocol, desk=desk, timing=timing
+    ) as rig:
         await until(lambda: rig.is_listening)
         yield rig
 
@@ -192,20 +197,47 @@ async def test_a_huge_message_costs_neither_memory_nor_the_link(
         assert rig.uplink.stats().connects == 1
 
 
-async def test_on_311_a_huge_message_ends_the_hearing_not_the_uplink(
+async def test_on_311_a_huge_message_costs_the_commands_for_a_time_only(
     broker: Broker, tmp_path: Path
 ) -> None:
     room = Room(tmp_path)
+    timing = replace(QUICK, deaf_s=0.5)
     async with (
-        box(broker, room, Protocol.V311) as rig,
+        box(broker, room, Protocol.V311, timing=timing) as rig,
         cloud(broker.port, Protocol.V311) as asker,
     ):
-        await asker.ask("ack", b"x" * 1_000_000, retain=True)
+        await asker.ask("ack", b"x" * 1_000_000)
         await until(lambda: rig.uplink.stats().connects == 2)
-        rig.board.put_state(reading(400.0))
         await until(lambda: rig.is_up)
-        await asyncio.sleep(0.3)
-        assert rig.uplink.stats().connects == 2, "the retained one is not asked for again"
+        assert not rig.is_listening, "said to be deaf while it is"
+        rig.board.put_state(reading(400.0))
+        await until(lambda: rig.is_listening)
+        await asker.ask("ack", payload(room.clock))
+        await until(lambda: asker.codes() == ["done"])
+        assert rig.uplink.stats().connects == 2, "it is listened to again without another reconnect"
+        assert len(room.done) == 1
+
+
+async def test_on_311_a_huge_message_that_is_retained_costs_ever_fewer_reconnects(
+    broker: Broker, tmp_path: Path
+) -> None:
+    room = Room(tmp_path)
+    timing = replace(QUICK, deaf_s=0.2)
+    async with (
+        cloud(broker.port, Protocol.V311) as asker,
+        box(broker, room, Protocol.V311, timing=timing) as rig,
+    ):
+        await asker.ask("ack", b"x" * 1_000_000, retain=True)
+        await until(lambda: rig.uplink.stats().connects == 3)
+        started_s = asyncio.get_running_loop().time()
+        await until(lambda: rig.uplink.stats().connects == 5, 20)
+        took_s = asyncio.get_running_loop().time() - started_s
+        assert took_s >= 0.8, "deaf for 0.4 s, then 0.8 s, counted from before the reconnect"
+        await until(lambda: rig.is_up)
+        await asker.ask("ack", b"", retain=True)  # somebody takes it away
+        await until(lambda: rig.is_listening, 20)
+        await asker.ask("ack", payload(room.clock))
+        await until(lambda: "done" in asker.codes())
 
 
 async def test_a_flood_waits_in_the_broker(broker: Broker) -> None:
