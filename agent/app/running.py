@@ -19,7 +19,16 @@ from agent import VERSION
 from agent.app.health import is_well, roll_call
 from agent.app.picture import Picture
 from agent.app.remembering import load_memory, merge_memory
-from agent.app.wiring import Agent, OpenChip, Outlets, Parts, open_desks, output_part, wire
+from agent.app.wiring import (
+    Agent,
+    OpenChip,
+    Outlets,
+    Parts,
+    notes_folder,
+    open_desks,
+    output_part,
+    wire,
+)
 from agent.config.load import LoadedSite
 from agent.core.effects import Event, EventKind
 from agent.core.engine import Engine
@@ -30,6 +39,7 @@ from agent.pipeline import Pipeline
 from agent.supervise import LoopMeter, bounded_stop, keep_running
 from agent.systemd.notify import Notifier, feed_watchdog, watchdog_period_s
 from agent.uplink.session import Uplink
+from agent.uplink.tidying import forget_removed
 from drivers.backoff import Backoff
 from drivers.base import online_point
 from drivers.clock import ClockState, SystemClock, read_boot_id
@@ -179,6 +189,10 @@ async def run_agent(
                 merge_memory(parts.outbox, snapshot, pipeline, health), name="late memory"
             ),
             tasks.create_task(roll_call(site.spec, engine, health), name="roll call"),
+            tasks.create_task(
+                forget_removed(notes_folder(site), [spec.id for spec in site.uplinks]),
+                name="removed uplinks",
+            ),
             *(
                 keep(
                     f"uplink {spec.id}",

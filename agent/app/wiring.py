@@ -22,6 +22,7 @@ from agent.uplink.desk import CommandDesk
 from agent.uplink.notes import Note
 from agent.uplink.session import Uplink
 from agent.uplink.taken import TakenCommands
+from agent.uplink.tidying import note_path
 from drivers.base import OutputLine
 from drivers.clock import ClockState, SystemClock
 from drivers.gpio.bus import GpioBus
@@ -84,7 +85,7 @@ def wire(site: LoadedSite, *, clock: SystemClock, boot: str, open_chip: OpenChip
             config_hash=site.config_hash,
             on_link=health.of(f"box.uplink-{spec.id}"),
             on_certificate=None if spec.tls is None else health.of(f"box.certificate-{spec.id}"),
-            note=Note(notes_folder(site) / f"retained-{spec.id}.json"),
+            note=Note(note_path(notes_folder(site), spec.id)),
         )
         for spec in site.uplinks
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.uplink.notes import Note
+from agent.uplink.tidying import forget_removed, note_path
 from tests.uplink.broker import Broker
 from tests.uplink.conftest import MakeBroker
 from tests.uplink.rig import running, until, witness
@@ -93,3 +94,44 @@ async def test_a_note_that_cannot_be_kept_holds_nothing_up(
         path.mkdir(parents=True)
     async with running(broker.port, note=note(tmp_path)) as rig:
         await until(lambda: rig.is_up)
+
+
+# -- uplinks that were taken out
+
+
+async def noted(folder: Path, uplink: str, *topics: str) -> Path:
+    path = note_path(folder, uplink)
+    assert await Note(path).save({"topics": list(topics)})
+    return path
+
+
+async def test_the_note_of_an_uplink_that_was_taken_out_goes_and_its_topics_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stays = await noted(tmp_path, "cloud", f"{HOME}/status/box")
+    gone = await noted(tmp_path, "old-cloud", f"{HOME}/status/box", GONE)
+    other = tmp_path / "commands.json"
+    other.write_text("ids", "utf-8")
+    await forget_removed(tmp_path, ["cloud", "new-cloud"])
+    assert sorted(tmp_path.iterdir()) == sorted([stays, other])
+    assert not gone.exists()
+    (told,) = caplog.messages
+    assert "old-cloud" in told
+    assert GONE in told
+
+
+async def test_where_nothing_was_taken_out_nothing_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await forget_removed(tmp_path / "not there yet", ["cloud"])
+    await noted(tmp_path, "cloud", GONE)
+    await forget_removed(tmp_path, ["cloud"])
+    assert not caplog.messages
+
+
+async def test_a_note_that_cannot_be_removed_holds_nothing_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "retained-old.json").mkdir()
+    await forget_removed(tmp_path, [])
+    assert "stay in" in caplog.text
