@@ -16,13 +16,14 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from agent.simulate.proxy import LinkState, TcpProxy
 from agent.uplink.spec import Protocol
+from tests.outbox.room import reading
 from tests.uplink.broker import Broker, free_port
 from tests.uplink.rig import until
 from tests.uplink.wire import WINDOW, Plant, Wire, agents
@@ -35,14 +36,16 @@ IN_CI = os.environ.get("CI") == "true"
 class Aedes:
     """The npm package aedes as a process; nothing is kept over a stop."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, most_bytes: int | None = None) -> None:
+        """With `most_bytes` it hangs up at whoever publishes more."""
         self._node = node
+        self._options = () if most_bytes is None else (str(most_bytes),)
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [self._node, str(HERE / "aedes_broker.js"), str(self.port)],
+            [self._node, str(HERE / "aedes_broker.js"), str(self.port), *self._options],
             stdin=subprocess.PIPE,
             env={**os.environ, "NODE_PATH": str(NODE_MODULES)},
         )
@@ -78,16 +81,22 @@ KINDS = (
 EVERY = pytest.mark.parametrize("kind", KINDS, ids=lambda each: f"{each.name}-{each.protocol}")
 
 
-def make(kind: Kind, folder: Path, program: Callable[[str], str]) -> Broker | Aedes:
-    """Return a broker of this kind; it does not run yet."""
+def make(
+    kind: Kind,
+    folder: Path,
+    program: Callable[[str], str],
+    *options: str,
+    most_bytes: int | None = None,
+) -> Broker | Aedes:
+    """Return a broker of this kind; it does not run yet. `options` are mosquitto's, `most_bytes` aedes's."""
     if kind.name == "mosquitto":
-        return Broker(program("mosquitto"), folder)
+        return Broker(program("mosquitto"), folder, *options)
     if not (NODE_MODULES / "aedes").is_dir():
         why = "the npm package aedes is not installed (make test installs it on Debian)"
         if IN_CI:
             pytest.fail(why)
         pytest.skip(why)
-    return Aedes(program("node"))
+    return Aedes(program("node"), most_bytes)
 
 
 class LossyProxy(TcpProxy):
@@ -117,9 +126,13 @@ class LossyProxy(TcpProxy):
 
 @asynccontextmanager
 async def broker_of(
-    kind: Kind, folder: Path, program: Callable[[str], str]
+    kind: Kind,
+    folder: Path,
+    program: Callable[[str], str],
+    *options: str,
+    most_bytes: int | None = None,
 ) -> AsyncIterator[Broker | Aedes]:
-    made = make(kind, folder, program)
+    made = make(kind, folder, program, *options, most_bytes=most_bytes)
     made.start()
     try:
         yield made
@@ -149,6 +162,17 @@ async def kill_again_and_again(
             backs_s.append(await until(lambda: is_up("cloud"), 10))
         await until(lambda: outbox.stats().unsent_by_uplink == {"cloud": 0}, 20)
     return wire, plant, backs_s
+
+
+MOST_GROWN_MIB = 50.0
+
+
+def peak_kib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def grown_mib(before_kib: int) -> float:
+    return (peak_kib() - before_kib) / 1024
 
 
 def assert_nothing_lost(wire: Wire, plant: Plant) -> None:
@@ -197,7 +221,7 @@ async def test_a_slow_and_lossy_link_loses_nothing_and_is_kept(
     need: Callable[[str], str], tmp_path: Path, kind: Kind
 ) -> None:
     plant, wire = Plant(), Wire(kind.protocol)
-    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before_kib = peak_kib()
     async with (
         broker_of(kind, tmp_path, need) as broker,
         LossyProxy(broker.port, wire) as link,
@@ -213,4 +237,111 @@ async def test_a_slow_and_lossy_link_loses_nothing_and_is_kept(
         assert len(wire.published) == 1, "one connection all the while"
     assert_nothing_lost(wire, plant)
     assert wire.doubles == 0
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 50 * 1024
+    assert grown_mib(before_kib) < MOST_GROWN_MIB
+
+
+@EVERY
+async def test_a_broker_that_answers_slowly_gets_everything_once(
+    need: Callable[[str], str], tmp_path: Path, kind: Kind
+) -> None:
+    """A second from a publish to its PUBACK: the window is full nearly all the time."""
+    plant, wire = Plant(), Wire(kind.protocol)
+    before_kib = peak_kib()
+    async with (
+        broker_of(kind, tmp_path, need) as broker,
+        TcpProxy("127.0.0.1", broker.port, delay_s=0.5, record=wire) as link,
+        agents(tmp_path / "outbox", {"cloud": link.port}, protocol=kind.protocol) as (
+            outbox,
+            is_up,
+        ),
+    ):
+        await until(lambda: is_up("cloud"), 30)
+        await plant.flow(outbox, 20)
+        await until(lambda: outbox.stats().unsent_by_uplink == {"cloud": 0}, 60)
+        assert is_up("cloud")
+        assert len(wire.published) == 1, "slow is not lost"
+    assert_nothing_lost(wire, plant)
+    assert wire.doubles == 0
+    assert grown_mib(before_kib) < MOST_GROWN_MIB
+
+
+async def test_a_broker_that_refuses_for_a_while_gets_everything_once_it_takes_it(
+    need: Callable[[str], str], tmp_path: Path
+) -> None:
+    """MQTT 5 only: on 3.1.1 a refused publish is acknowledged like any other (docs/uplinks.md)."""
+    kind = KINDS[0]
+    plant, wire = Plant(), Wire(kind.protocol)
+    rules = tmp_path / "acl"
+    # The description is tried again with the next heartbeat only, a minute later.
+    allowed = "topic write plantroom/v1/+/+/status/#\ntopic write plantroom/v1/+/+/meta/#\n"
+    rules.write_text(allowed, "utf-8")
+    rules.chmod(0o644)
+    before_kib = peak_kib()
+    async with (
+        broker_of(kind, tmp_path, need, f"acl_file {rules}") as broker,
+        TcpProxy("127.0.0.1", broker.port, record=wire) as link,
+        agents(tmp_path / "outbox", {"cloud": link.port}, protocol=kind.protocol) as (
+            outbox,
+            is_up,
+        ),
+    ):
+        assert isinstance(broker, Broker)
+        await until(lambda: bool(wire.published and wire.published[-1]), 10)
+        await plant.flow(outbox, 300)  # more events than an uplink holds
+        assert not is_up("cloud"), "refused is no good link"
+        assert not wire.events
+        assert not wire.values
+        unsent = outbox.stats().unsent_by_uplink["cloud"]
+        assert unsent >= len(plant.events), "all of it is still the outbox's"
+        rules.write_text("topic readwrite plantroom/#\n", "utf-8")
+        broker.reload()
+        await until(lambda: outbox.stats().unsent_by_uplink == {"cloud": 0}, 60)
+        await until(lambda: is_up("cloud"), 10)
+        assert len(wire.published) == 1, "on the same connection"
+    assert_nothing_lost(wire, plant)
+    assert wire.doubles == 0
+    assert grown_mib(before_kib) < MOST_GROWN_MIB
+
+
+MOST_BYTES = 8_000
+"""What the brokers below take in one packet; a batch of eight readings has 1 KiB."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        pytest.param(KINDS[0], (f"message_size_limit {MOST_BYTES}",), id="mosquitto-5-refuses"),
+        pytest.param(KINDS[0], (f"max_packet_size {MOST_BYTES}",), id="mosquitto-5-tells"),
+        pytest.param(KINDS[1], (f"max_packet_size {MOST_BYTES}",), id="mosquitto-3.1.1-hangs-up"),
+        pytest.param(KINDS[2], (), id="aedes-3.1.1-hangs-up"),
+    ],
+)
+async def test_what_is_too_large_for_a_broker_is_set_aside_and_told_and_holds_nothing_else_up(
+    need: Callable[[str], str], tmp_path: Path, kind: Kind, options: tuple[str, ...]
+) -> None:
+    plant, wire = Plant(), Wire(kind.protocol)
+    before_kib = peak_kib()
+    async with (
+        broker_of(kind, tmp_path, need, *options, most_bytes=MOST_BYTES) as broker,
+        TcpProxy("127.0.0.1", broker.port, record=wire) as link,
+        agents(tmp_path / "outbox", {"cloud": link.port}, protocol=kind.protocol) as (
+            outbox,
+            is_up,
+        ),
+    ):
+        await until(lambda: is_up("cloud"), 10)
+        for _ in range(8):  # a batch of its own
+            outbox.add(replace(reading(0.0, "serial"), value="x" * MOST_BYTES, unit=""))
+        await plant.flow(outbox, 40)
+        await until(lambda: outbox.stats().unsent_by_uplink == {"cloud": 0}, 60)
+        await until(lambda: is_up("cloud"), 10)
+    assert wire.events == plant.events
+    assert wire.values == plant.values
+    told = [span for proof in wire.ledger.proofs() for span in proof.declared]
+    assert sum(len(span) for span in told) == 1, "the one batch, and the box says so"
+    for proof in wire.ledger.proofs():
+        assert not proof.missing
+        assert not proof.pending
+    assert wire.doubles <= WINDOW * (len(wire.published) - 1)
+    assert grown_mib(before_kib) < MOST_GROWN_MIB
+    assert len(list((tmp_path / "outbox" / "box" / "quarantine").iterdir())) == 1, "kept for people"
