@@ -1,8 +1,8 @@
-"""The uplink's hard cases in full: brokers killed again and again, and hostile commands by the thousand.
+"""The uplink's hard cases in full: brokers killed again and again or away for long, hostile commands.
 
-`python -m benchmarks.uplink_brokers [--kills 50] [--hostile 10000] [--good 1000]`. The small version of the
-same runs is tests/uplink (test_brokers, test_commands), whose parts this uses. Needs mosquitto, and node
-with aedes (`make test` installs both).
+`python -m benchmarks.uplink_brokers [--kills 50] [--away 75] [--outages 5] [--hostile 10000] [--good 1000]`.
+The small version of the same runs is tests/uplink (test_brokers, test_commands), whose parts this uses.
+Needs mosquitto, and node with aedes (`make test` installs both).
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from drivers.clock import ClockState, SystemClock
 from tests.uplink.broker import Broker
 from tests.uplink.commands import EVERYTHING, Room
 from tests.uplink.rig import until
-from tests.uplink.test_brokers import KINDS, Kind, kill_again_and_again
+from tests.uplink.test_brokers import KINDS, Kind, kill_again_and_again, stay_away
 from tests.uplink.test_commands import box, cloud, flood
 from tests.uplink.wire import WINDOW
+
+LONGEST_RETURN_S = 12.0
+"""From the broker's return to the link, after an outage of more than a minute."""
 
 
 def program(name: str) -> str:
@@ -49,6 +52,36 @@ async def kills(kind: Kind, times: int) -> tuple[list[str], bool]:
         f"{max(backs_s):.2f}",
     ]
     return row, held and max(backs_s) < 5
+
+
+async def outages(kind: Kind, away_s: float, times: int) -> tuple[list[str], bool]:
+    """Return a row of the table of longer outages (so many boxes at once), and whether all held."""
+    with tempfile.TemporaryDirectory() as folder:
+        places = [Path(folder) / str(number) for number in range(times)]
+        for each in places:
+            each.mkdir()
+        async with asyncio.TaskGroup() as tasks:
+            runs = [tasks.create_task(stay_away(kind, each, program, away_s)) for each in places]
+    done = [each.result() for each in runs]
+    lost = sum(
+        len(plant.events - wire.events) + len(plant.values - wire.values)
+        for wire, plant, _, _ in done
+    )
+    doubles = sum(wire.doubles for wire, _, _, _ in done)
+    backs_s = sorted(back_s for _, _, back_s, _ in done)
+    row = [
+        f"{kind.name}, {kind.protocol}",
+        f"{times} of {away_s:.0f} s",
+        f"{sum(len(plant.events) for _, plant, _, _ in done)}"
+        f" + {sum(len(plant.values) for _, plant, _, _ in done)}",
+        str(lost),
+        f"{doubles} of {WINDOW * times}",
+        f"{backs_s[len(backs_s) // 2]:.2f}",
+        f"{backs_s[-1]:.2f}",
+        f"{max(drained_s for _, _, _, drained_s in done):.2f}",
+    ]
+    held = not lost and all(wire.ledger.is_complete for wire, _, _, _ in done)
+    return row, held and doubles <= WINDOW * times and backs_s[-1] <= LONGEST_RETURN_S
 
 
 async def hostility(protocol: Protocol, hostile: int, good: int) -> tuple[list[str], bool]:
@@ -87,29 +120,48 @@ async def hostility(protocol: Protocol, hostile: int, good: int) -> tuple[list[s
     return row, held and len(room.events) < 500
 
 
-async def run(times: int, hostile: int, good: int) -> bool:
+async def run(times: int, away: tuple[float, int], hostile: int, good: int) -> bool:
     """Run everything and print it; return whether all held."""
     done = [await kills(kind, times) for kind in KINDS]
     print_table(
         ["broker", "kills", "events + readings", "lost", "doubles", "longest return s"],
         [row for row, _ in done],
     )
+    away_s, boxes = away
+    longer = [await outages(kind, away_s, boxes) for kind in KINDS]
+    print_table(
+        [
+            "broker",
+            "outages",
+            "events + readings",
+            "lost",
+            "doubles",
+            "median return s",
+            "longest return s",
+            "longest until drained s",
+        ],
+        [row for row, _ in longer],
+    )
     hostilities = [await hostility(each, hostile, good) for each in Protocol]
     print_table(
         ["broker", "hostile", "carried out", "good done", "done twice", "events", "RSS + MiB"],
         [row for row, _ in hostilities],
     )
-    return all(held for _, held in (*done, *hostilities))
+    return all(held for _, held in (*done, *longer, *hostilities))
 
 
 def main() -> None:
     """Run it."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--kills", type=int, default=50)
+    options.add_argument("--away", type=float, default=75.0, help="seconds")
+    options.add_argument("--outages", type=int, default=5, help="boxes at once, each on a broker")
     options.add_argument("--hostile", type=int, default=10_000)
     options.add_argument("--good", type=int, default=1_000)
     given = options.parse_args()
-    sys.exit(not asyncio.run(run(given.kills, given.hostile, given.good)))
+    sys.exit(
+        not asyncio.run(run(given.kills, (given.away, given.outages), given.hostile, given.good))
+    )
 
 
 if __name__ == "__main__":

@@ -139,9 +139,9 @@ class Run:
 
 
 @asynccontextmanager
-async def running(run: Run) -> AsyncIterator[Run]:
+async def running(run: Run, *, limit_s: float = 20.0) -> AsyncIterator[Run]:
     """The agent from READY until it has stopped in good order."""
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(limit_s), asyncio.TaskGroup() as tasks:
         tasks.create_task(run.live(), name="agent under test")
         await run.until(lambda: run.agent is not None)
         yield run
