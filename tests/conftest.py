@@ -12,10 +12,17 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
 
 from drivers.clock import ManualClock
 
 IN_CI = os.environ.get("CI") == "true"
+
+# A busy machine is no fault of the code: no example is judged by how long it took.
+settings.register_profile(
+    "plantroom", settings.get_profile("ci" if IN_CI else "default"), deadline=None
+)
+settings.load_profile("plantroom")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -99,7 +99,7 @@ def stat(
 def verify(data: DataOption = None, box: BoxOption = "", as_json: JsonOption = False) -> None:
     """Read all files; exit 1 when records are lost."""
     shelf = shelf_of(data, box)
-    is_live = bool(_owner(shelf))
+    is_live = bool(owner_of(shelf))
     records, damages = 0, [f"{each.lane}/{each.file}: missing" for each in _missing(shelf, is_live)]
     files = shelf.files()
     with _bar(len(files), "verify") as step:
@@ -239,7 +239,8 @@ def shelf_of(data: Path | None, box: str) -> Shelf:
     return Shelf(folder / (box or names[0]))
 
 
-def _owner(shelf: Shelf) -> str:
+def owner_of(shelf: Shelf) -> str:
+    """Return who keeps records in an outbox now; empty when nobody does."""
     try:
         return shelf.owner()
     except OSError:
@@ -248,7 +249,7 @@ def _owner(shelf: Shelf) -> str:
 
 def _own(shelf: Shelf) -> None:
     """Refuse while an agent writes here, and write as the user whose files they are."""
-    owner = _owner(shelf)
+    owner = owner_of(shelf)
     if owner:
         typer.echo(
             f"the agent (process {owner}) keeps its records here: stop it first "

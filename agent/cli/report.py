@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.cli.codes import Exit
-from agent.cli.outbox import BoxOption, DataOption, JsonOption, shelf_of
+from agent.cli.outbox import BoxOption, DataOption, JsonOption, owner_of, shelf_of
 from agent.cli.places import config_path
 
 if TYPE_CHECKING:
@@ -52,6 +51,7 @@ def report(
     from agent.config.faults import ConfigError
     from agent.config.load import load_site
     from agent.local.terms import Words, choose_lang
+    from agent.report.dating import dated
     from agent.report.pages import html, sections, table
     from agent.report.tally import month_report
 
@@ -65,8 +65,10 @@ def report(
     now = datetime.now(UTC)  # noqa: TID251 - a person's question, asked now
     bounds = month_of(month or now.astimezone(zone).strftime("%Y-%m"), zone)
     shelf = shelf_of(site.outbox.directory.parent, box or site.spec.box)
-    events = _events(shelf)
-    figures = month_report(events, site.spec, bounds, round(now.timestamp() * 1000))
+    now_ms = round(now.timestamp() * 1000)
+    figures = month_report(
+        dated(_journal(shelf), now_ms), site.spec, bounds, now_ms, is_running=bool(owner_of(shelf))
+    )
     words = Words(choose_lang(lang.replace("_", "-").partition(".")[0], ""))
     if html_file is not None:
         html_file.write_text(html(figures, words), "utf-8")
@@ -103,11 +105,13 @@ def month_of(name: str, zone: ZoneInfo) -> Month:
     )
 
 
-def _events(shelf: Shelf) -> Iterator[Event]:
+def _journal(shelf: Shelf) -> list[tuple[str, Event]]:
     from agent.outbox.records import EventRecord, Lane
 
-    for lane, number in sorted(shelf.files()):
-        if lane is Lane.EVENT:
-            for _, record, _why in shelf.records(lane, number):
-                if isinstance(record, EventRecord):
-                    yield record.event
+    return [
+        (record.boot, record.event)
+        for lane, number in sorted(shelf.files())
+        if lane is Lane.EVENT
+        for _, record, _why in shelf.records(lane, number)
+        if isinstance(record, EventRecord)
+    ]

@@ -56,6 +56,9 @@ class EventKind(StrEnum):
     """A rule began or ceased to come and go again and again (`to`: chattering, steady)."""
     FLOOD = "flood"
     """More alarms came than a person can take in, or that is over (`to`: flood, steady)."""
+    PUMP = "pump"
+    """A pump started (`to`: started); `detail` carries `starts`: more than one where they came in quick
+    succession and are told together (agent.core.pump_starts)."""
     OUTPUT = "output"
     """An output was commanded, confirmed, or failed (`from`, `to`: active, inactive, failed); `code`: test,
     interlock, max_on_time, feedback_missing."""
@@ -100,7 +103,7 @@ class Event:
     zone: str = ""
     plan: str = ""
     detail: dict[str, str | int | float | bool | None] = field(default_factory=dict)
-    """Named facts; for stream, gap, damage, clock, inhibit and drill events documented in the schema."""
+    """Named facts; for stream, gap, damage, clock, inhibit, drill and pump events documented in the schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ from agent.core.memory import (
     LogPosition,
     Orders,
 )
+from agent.core.pump_starts import PumpContact, pump_contacts
 from agent.core.spec import AlarmClass, KeySpec, PointSpec, SiteSpec
 from agent.core.telemetry import StateGate, TelemetryGate
 from drivers.clock import ClockState, Stamp
@@ -53,6 +54,7 @@ class _Point:
         "is_streamed",
         "is_watched",
         "key",
+        "pump",
         "scheduled_s",
         "spec",
         "stale_after_s",
@@ -68,9 +70,11 @@ class _Point:
         self.alarms: tuple[Alarm, ...] = ()
         """Those that watch it."""
         self.is_watched = False
-        """By an alarm, or it is a key."""
+        """By an alarm, or it is a key or a pump."""
         self.key: KeySpec | None = None
         """What pressing it asks for."""
+        self.pump: PumpContact | None = None
+        """Counts its starts."""
         self.is_streamed = False
         """One of these wants every reading of it, the same value again too."""
         self.heard_s = -inf
@@ -149,6 +153,9 @@ class Engine:
             if key.point in self._points:
                 self._points[key.point].key = key
                 self._points[key.point].is_watched = True
+        for name, pump in pump_contacts(site.points, self._board.appointments).items():
+            self._points[name].pump = pump
+            self._points[name].is_watched = True
         self._timed = {
             alarm.spec.id: _Later(alarm)
             for alarm in self._in_order
@@ -377,6 +384,8 @@ class Engine:
         self._latest[reading.point] = reading
         for alarm in point.alarms:
             self._look(alarm, reading.point, cause, out)
+        if point.pump is not None:
+            point.pump.look(before, reading, cause, out)
         if point.key is not None:
             command = pressed(point.key, before, reading)
             if command is not None:

@@ -271,7 +271,7 @@ TERMS: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         "report.on_purpose": ("Done on purpose", "演练与屏蔽"),
         "report.drills": ("Drills", "演练次数"),
         "report.inhibited": ("inhibited:", "屏蔽："),
-        "report.starts": ("Pump starts told", "水泵启动次数"),
+        "report.starts": ("Pump starts", "水泵启动次数"),
         "report.part": ("Part", "部分"),
         "report.what": ("What", "项目"),
         "report.figure": ("Figure", "数值"),

@@ -30,7 +30,13 @@ def tells_of_loss(event: Event) -> bool:
 
 _TELLING = frozenset({EventKind.STREAM, EventKind.GAP, EventKind.DAMAGE})
 _EXPENDABLE = frozenset(
-    {EventKind.ALARM, EventKind.SUPPRESSION, EventKind.SYSTEM, EventKind.CHATTERING}
+    {
+        EventKind.ALARM,
+        EventKind.SUPPRESSION,
+        EventKind.SYSTEM,
+        EventKind.CHATTERING,
+        EventKind.PUMP,
+    }
 )
 
 

@@ -76,7 +76,7 @@ class Report:
     inhibited_s: Mapping[str, float]
     """By rule."""
     starts: Mapping[str, int]
-    """How often alarms of rules on pumps came; the jockey's starts where a rule watches it."""
+    """How often each pump started, by point; the jockey pump among them."""
     gaps: int
     """Records that say something was lost or damaged."""
 

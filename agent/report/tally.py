@@ -1,7 +1,8 @@
 """What a month of events amounts to. Pure: events in order and the bounds of the month in, figures out.
 
 What the journal does not tell is unknown, never good: the time before its first event, the time the
-agent was not running, the time after a crash from which nothing was kept.
+agent was not running, the time after a crash from which nothing was kept, the time of a run that
+never knew the date.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from agent.core.effects import Event, EventKind
-from agent.core.spec import AlarmClass, PointKind, SiteSpec
+from agent.core.spec import AlarmClass, SiteSpec
+from agent.report.dating import Dated
 from agent.report.figures import Month, Report, Share, Times
 
 ONLINE_PREFIX = "fault."
 """A point or device is healthy while its built-in fault rule is (agent.config.builtin)."""
+
+EVENT_LANE = "event"
+"""The opening record of this lane counts; that of the telemetry lane tells of the same crash."""
 
 
 @dataclass(slots=True)
@@ -24,6 +29,8 @@ class _Span:
     """Good or bad since when, of one watched thing."""
 
     is_bad: bool = False
+    is_hidden: bool = False
+    """Something above it is bad: a device on a bus that is down is not online."""
     is_inhibited: bool = False
     good_s: float = 0.0
     bad_s: float = 0.0
@@ -35,7 +42,7 @@ class _Span:
             self.inhibited_s += seconds
         elif not is_known:
             self.unknown_s += seconds
-        elif self.is_bad:
+        elif self.is_bad or self.is_hidden:
             self.bad_s += seconds
         else:
             self.good_s += seconds
@@ -65,23 +72,46 @@ class _Tally:
     starts: Counter[str] = field(default_factory=Counter)
     gaps: int = 0
 
+    def spans_of(self, rule: str) -> list[_Span]:
+        """Return what a built-in fault rule watches: a point, a device, or nothing that is told."""
+        watched = rule.removeprefix(ONLINE_PREFIX)
+        if watched == rule:
+            return []
+        return [spans[watched] for spans in (self.points, self.devices) if watched in spans]
 
-def month_report(events: Iterable[Event], site: SiteSpec, month: Month, now_ms: int) -> Report:
-    """Return the figures of a month; `events` are all there are up to its end, oldest first.
+    def show_all(self) -> None:
+        """Take it that nothing is hidden by what is above it, until an event says so."""
+        for span in (*self.points.values(), *self.devices.values()):
+            span.is_hidden = False
+
+
+def month_report(
+    events: Iterable[Dated],
+    site: SiteSpec,
+    month: Month,
+    now_ms: int,
+    *,
+    is_running: bool = True,
+) -> Report:
+    """Return the figures of a month; `events` are all there are, oldest first.
 
     Those before the month tell what stood when it began. What lies ahead of `now_ms` is no time yet.
+    Of a box whose agent is not running, what lies behind the last event is unknown.
     """
     until_ms = min(month.until_ms, max(now_ms, month.from_ms))
     tally = _Tally(now_ms=month.from_ms)
     tally.points = {point: _Span() for point in _watched_points(site)}
     sources = {point.device for point in site.points if point.device}
     tally.devices = {source: _Span() for source in sources}
-    pumps = _pump_rules(site)
-    for event in events:
+    for each in events:
+        event = each.event
         if event.at.wall_ms >= until_ms:
             break
         _pass(tally, event.at.wall_ms)
-        _take(tally, event, is_inside=event.at.wall_ms >= month.from_ms, pumps=pumps)
+        _take(tally, event, is_inside=event.at.wall_ms >= month.from_ms)
+        tally.is_known &= each.is_dated
+    else:
+        tally.is_known &= is_running
     _pass(tally, until_ms)
     return Report(
         month=month,
@@ -110,13 +140,6 @@ def _watched_points(site: SiteSpec) -> list[str]:
     return [point.id for point in site.points if f"{ONLINE_PREFIX}{point.id}" in rules]
 
 
-def _pump_rules(site: SiteSpec) -> frozenset[str]:
-    pumps = {point.id for point in site.points if point.kind is PointKind.PUMP}
-    return frozenset(
-        rule.id for rule in site.rules if getattr(rule.condition, "point", "") in pumps
-    )
-
-
 def _pass(tally: _Tally, at_ms: int) -> None:
     """Let the time up to `at_ms` pass; a clock that went back passes none."""
     seconds = (at_ms - tally.now_ms) / 1000
@@ -133,20 +156,28 @@ def _pass(tally: _Tally, at_ms: int) -> None:
         tally.drill_s += seconds
 
 
-def _take(tally: _Tally, event: Event, *, is_inside: bool, pumps: frozenset[str]) -> None:
+def _take(tally: _Tally, event: Event, *, is_inside: bool) -> None:
     match event.kind:
         case EventKind.ALARM:
             _take_health(tally, event)
-            _take_alarm(tally, event, is_inside=is_inside, pumps=pumps)
+            _take_alarm(tally, event, is_inside=is_inside)
+        case EventKind.SUPPRESSION:
+            for span in tally.spans_of(event.rule):
+                span.is_hidden = event.to_state == "suppressed"
         case EventKind.SYSTEM if event.to_state in ("started", "stopped"):
-            # What stood before a start is told anew, so nothing is carried over but what the events say.
             tally.is_known = event.to_state == "started"
-        case EventKind.STREAM:
+            # What a parent fault hides is not remembered over a stop: the next start tells it anew.
+            if not tally.is_known:
+                tally.show_all()
+        case EventKind.STREAM if event.detail.get("lane") == EVENT_LANE:
             _take_opening(tally, event)
         case EventKind.GAP | EventKind.DAMAGE if is_inside:
             tally.gaps += 1
         case EventKind.INHIBIT:
             _take_inhibit(tally, event)
+        case EventKind.PUMP if is_inside:
+            starts = event.detail.get("starts")
+            tally.starts[event.point] += starts if isinstance(starts, int) else 1
         case EventKind.DRILL:
             tally.is_drill = event.to_state == "started"
             tally.drills += is_inside and tally.is_drill
@@ -156,6 +187,7 @@ def _take(tally: _Tally, event: Event, *, is_inside: bool, pumps: frozenset[str]
 
 def _take_opening(tally: _Tally, event: Event) -> None:
     """A stream that opens after a crash says from when on nothing is known: that time is taken back."""
+    tally.show_all()
     since_ms = event.detail.get("unknown_from_wall_ms")
     if event.detail.get("previous_clean") is not False or not isinstance(since_ms, int):
         return
@@ -170,15 +202,11 @@ def _take_opening(tally: _Tally, event: Event) -> None:
 
 
 def _take_health(tally: _Tally, event: Event) -> None:
-    watched = event.rule.removeprefix(ONLINE_PREFIX)
-    if watched == event.rule:
-        return
-    for spans in (tally.points, tally.devices):
-        if watched in spans:
-            spans[watched].is_bad = event.to_state.startswith("active")
+    for span in tally.spans_of(event.rule):
+        span.is_bad = event.to_state.startswith("active")
 
 
-def _take_alarm(tally: _Tally, event: Event, *, is_inside: bool, pumps: frozenset[str]) -> None:
+def _take_alarm(tally: _Tally, event: Event, *, is_inside: bool) -> None:
     rule, at_ms = event.rule, event.at.wall_ms
     is_new = event.to_state == "active_unacked" and not event.from_state.startswith("active")
     if is_new:
@@ -189,7 +217,6 @@ def _take_alarm(tally: _Tally, event: Event, *, is_inside: bool, pumps: frozense
         tally.tests += 1
     elif is_new:
         tally.alarms[event.alarm_class] += 1
-        tally.starts[rule] += rule in pumps
     raised_ms = tally.raised_ms.get(rule)
     if not event.is_test and raised_ms is not None and event.actor:
         _take_answer(tally, event, raised_ms)

@@ -17,6 +17,7 @@ from agent.core.spec import (
     Unheard,
 )
 from agent.local.terms import Lang, Words
+from agent.report.dating import dated
 from agent.report.figures import Month, Report, Times
 from agent.report.pages import html, sections, table
 from agent.report.tally import month_report
@@ -65,8 +66,10 @@ def alarm(day: float, rule: str, before: str, after: str, **more: object) -> Eve
     return at(day, EventKind.ALARM, alarm_class=classes[rule], **{**plain, **more})
 
 
-def report(*events: Event, now_day: float = 30.0) -> Report:
-    return month_report(events, SITE, MONTH, round((10 + now_day) * DAY_S * 1000))
+def report(*events: Event, now_day: float = 30.0, is_running: bool = True) -> Report:
+    now_ms = round((10 + now_day) * DAY_S * 1000)
+    journal = [("boot", event) for event in events]
+    return month_report(dated(journal, now_ms), SITE, MONTH, now_ms, is_running=is_running)
 
 
 def test_a_month_without_a_record_is_unknown_and_not_good() -> None:
@@ -107,11 +110,78 @@ def test_time_lost_in_a_crash_is_taken_back_from_what_seemed_good() -> None:
     opening = at(
         10,
         EventKind.STREAM,
-        detail={"previous_clean": False, "unknown_from_wall_ms": round(18 * DAY_S * 1000)},
+        detail={
+            "lane": "event",
+            "previous_clean": False,
+            "unknown_from_wall_ms": round(18 * DAY_S * 1000),
+        },
     )
     told = report(started(), opening, started(10))
     assert told.points.unknown_s == 2 * DAY_S
     assert told.known_s == 28 * DAY_S
+
+
+def test_a_crash_told_by_both_lanes_takes_its_time_once() -> None:
+    lanes = (("event", 18), ("telemetry", 12))
+    openings = (
+        at(
+            10,
+            EventKind.STREAM,
+            detail={
+                "lane": lane,
+                "previous_clean": False,
+                "unknown_from_wall_ms": day * DAY_S * 1000,
+            },
+        )
+        for lane, day in lanes
+    )
+    assert report(started(), *openings, started(10)).known_s == 28 * DAY_S
+
+
+def suppression(day: float, rule: str, after: str) -> Event:
+    return at(day, EventKind.SUPPRESSION, rule=rule, to_state=after)
+
+
+def test_what_is_below_a_fault_is_in_fault_too() -> None:
+    told = report(
+        started(),
+        suppression(3, "fault.smoke", "suppressed"),
+        suppression(5, "fault.smoke", "unsuppressed"),
+    )
+    assert told.points.bad_s == 2 * DAY_S
+
+
+@pytest.mark.parametrize("way", ["in good order", "by a crash"])
+def test_a_restart_forgets_what_was_hidden_for_it_is_told_anew(way: str) -> None:
+    crash = at(
+        6,
+        EventKind.STREAM,
+        detail={
+            "lane": "event",
+            "previous_clean": False,
+            "unknown_from_wall_ms": 15 * DAY_S * 1000,
+        },
+    )
+    told = report(
+        started(),
+        suppression(3, "fault.smoke", "suppressed"),
+        stopped(6) if way == "in good order" else crash,
+        started(6),
+        suppression(8, "fault.smoke", "suppressed"),
+        suppression(9, "fault.smoke", "unsuppressed"),
+    )
+    assert told.points.bad_s == 4 * DAY_S
+
+
+def test_of_a_box_that_is_dead_the_time_since_its_last_record_is_unknown() -> None:
+    told = report(started(), at(12, EventKind.MODE, to_state="manual"), is_running=False)
+    assert told.known_s == 12 * DAY_S
+    assert told.points.unknown_s == 18 * DAY_S
+
+
+def test_a_box_that_died_after_the_month_ran_through_it() -> None:
+    told = report(started(), stopped(31), is_running=False, now_day=40.0)
+    assert told.known_s == MONTH_S
 
 
 def test_a_month_that_is_not_over_ends_now() -> None:
@@ -167,11 +237,14 @@ def test_tests_are_no_alarms_and_drills_are_counted_with_their_time() -> None:
 def test_pump_starts_and_records_of_loss_are_counted() -> None:
     told = report(
         started(),
-        *(alarm(day, "jockey-runs", "normal", "active_unacked") for day in (1, 2, 3)),
+        at(-0.5, EventKind.PUMP, point="jockey", to_state="started", detail={"starts": 40}),
+        at(1, EventKind.PUMP, point="jockey", to_state="started", detail={"starts": 1}),
+        at(2, EventKind.PUMP, point="jockey", to_state="started", detail={"starts": 7}),
+        alarm(3, "jockey-runs", "normal", "active_unacked"),
         at(4, EventKind.GAP),
         at(-0.5, EventKind.DAMAGE),
     )
-    assert told.starts["jockey-runs"] == 3
+    assert told.starts == {"jockey": 8}
     assert told.gaps == 1
 
 

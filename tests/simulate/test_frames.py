@@ -154,7 +154,10 @@ def test_an_rtu_request_behind_noise_is_found_once_the_line_is_quiet(
 ) -> None:
     parser = RtuParser()
     found = parser.feed(noise + rtu_frame(unit, pdu)) + parser.silence()
-    assert (unit, pdu) in [(each.unit, each.pdu) for each in found]
+    if (unit, pdu) not in [(each.unit, each.pdu) for each in found]:
+        # One time in 65,536 noise and the head of a request make a frame with a true checksum.
+        made = (rtu_frame(each.unit, each.pdu) for each in found)
+        assert any(each in noise + rtu_frame(unit, pdu) for each in made)
     assert [(each.unit, each.pdu) for each in parser.feed(rtu_frame(unit, pdu))] == [(unit, pdu)]
 
 

@@ -118,6 +118,7 @@ DETAILS: dict[EventKind, dict[str, str | int | float | bool | None]] = {
     EventKind.COMMAND: {"id": "c-1", "origin": "mqtt", "identity": "cloud"},
     EventKind.INHIBIT: {"seconds": 3600.0},
     EventKind.DRILL: {"scope": "hall shed.smoke", "seconds": 0.0, "with_linkage": False},
+    EventKind.PUMP: {"starts": 3},
 }
 
 
