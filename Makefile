@@ -31,7 +31,7 @@ bench: $(VENV)/.installed-dev
 ## (some quarter of an hour to an hour; docs/mutants.md says what survived and why).
 mutants: $(VENV)/.installed-dev
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
-	@$(BIN)/mutmut run $(ARGS)
+	@PLANTROOM_MODEL_STEPS=400 PLANTROOM_LIVES=50 $(BIN)/mutmut run $(ARGS)
 	@$(BIN)/mutmut export-cicd-stats && cat mutants/mutmut-cicd-stats.json
 	@$(BIN)/mutmut results
 

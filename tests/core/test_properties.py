@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -42,6 +43,8 @@ from agent.core.spec import (
 )
 from drivers.clock import Stamp
 from tests.core.timeline import World
+
+LIVES = int(os.environ.get("PLANTROOM_LIVES", "300"))
 
 POINTS = ("smoke", "call", "gas", "heat", "bus")
 SITE = SiteSpec(
@@ -290,7 +293,7 @@ def known(orders: Orders, now: Stamp) -> list[tuple[object, ...]]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=LIVES, deadline=None)
 @given(st.lists(ACTIONS, max_size=40))
 def test_what_must_hold_whatever_happens(actions: list[tuple[str, object, object]]) -> None:
     world = Watched(SITE)
