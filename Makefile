@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 MILLION := --reads 1000000 --unchecked-reads 50000 --buses 10
 
-.PHONY: run test bench mutants check format install install-dev system-packages clean
+.PHONY: run test coverage bench mutants check format install install-dev system-packages clean
 
 ## Run the demo: a simulated plant room with the real agent. Options through ARGS='--for 30 --json'.
 run: $(VENV)/.installed
@@ -16,6 +16,11 @@ run: $(VENV)/.installed
 ## Run all tests; installs what they need first.
 test: $(VENV)/.installed-dev system-packages
 	@$(BIN)/pytest $(ARGS)
+
+## Run the tests of the core and name each branch of agent/core they do not take: there must be none.
+coverage: $(VENV)/.installed-dev
+	@$(BIN)/coverage run -m pytest tests/core
+	@$(BIN)/coverage report
 
 ## Measure the acquisition (some two minutes; FULL=1 makes the million reads, a quarter of an hour) and
 ## the whole agent (some twelve minutes), then the outbox (some forty, by the runs of its parts).
@@ -71,4 +76,4 @@ system-packages:
 	@sh tests/system-packages.sh
 
 clean:
-	rm -rf $(VENV) mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) mutants .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

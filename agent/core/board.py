@@ -114,14 +114,15 @@ class Board:
     def show_signs(self, cause: Cause, out: Gathering) -> None:
         """Bring the lamps that show a state of the box in step with it."""
         for sign in self._signs:
-            match sign:
-                case LampSign.INHIBIT:
-                    is_there = self.inhibits.is_any
-                case LampSign.TEST:
-                    is_there = self.drills.is_running or self.linkages.is_testing(cause.at_s)
-                case LampSign.MANUAL:
-                    is_there = self.linkages.is_manual
-            self.linkages.show_sign(sign, is_there, cause, out)
+            self.linkages.show_sign(sign, self._is_there(sign, cause.at_s), cause, out)
+
+    def _is_there(self, sign: LampSign, at_s: float) -> bool:
+        match sign:
+            case LampSign.INHIBIT:
+                return self.inhibits.is_any
+            case LampSign.TEST:
+                return self.drills.is_running or self.linkages.is_testing(at_s)
+        return self.linkages.is_manual
 
     def clock_was_set(self, now: Stamp) -> None:
         """Count the time that passed before this run: now it can be known."""

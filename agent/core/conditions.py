@@ -70,8 +70,7 @@ def _watch_over(
             return AtLeastWatch(condition, parts, points)
         case Verified():
             return VerifiedWatch(condition, parts[0])
-        case Leaking():
-            return LeakWatch(condition, parts[0])
+    return LeakWatch(condition, parts[0])
 
 
 def parts_of(condition: Condition) -> tuple[Condition, ...]:

@@ -122,10 +122,9 @@ class Rate:
         # the newest one that is a whole window old is the window's far end
         while len(kept) > 1 and kept[1][0] <= at_s - self._window_s:
             kept.popleft()
+        # the newest one kept is never older than a slice
         while kept[0][0] < at_s - 2 * self._window_s:
             kept.popleft()
-            if not kept:
-                kept.append(self._last)
 
     def answer(self, at_s: float) -> Answer:
         """Return the rate over the window."""

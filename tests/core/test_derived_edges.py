@@ -143,6 +143,19 @@ def test_a_median_is_doubted_while_one_of_its_numbers_is() -> None:
     assert reasons == [NOT_FULL, NOT_FULL, DOUBT, DOUBT, ""]
 
 
+def test_after_a_gap_a_median_begins_anew() -> None:
+    derivation = Derivation([spec("median", "a", count=3)])
+    for second in range(3):
+        told(derivation, reading("a", 900.0, second))
+    assert values(told(derivation, reading("a", None, 3))) == [(None, "bad", "a: timeout")]
+    got = [told(derivation, reading("a", 5.0, second))[0] for second in range(4, 7)]
+    assert values(got) == [
+        (5.0, "uncertain", NOT_FULL),
+        (5.0, "uncertain", NOT_FULL),
+        (5.0, "good", ""),
+    ]
+
+
 # -- a site's derived points -----------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ from agent.core.spec import (
     PointKind,
     PointSpec,
     RuleSpec,
+    Scheduled,
     Side,
     SiteSpec,
     TelemetryMode,
@@ -41,6 +42,7 @@ from agent.core.spec import (
 )
 from drivers.clock import ManualClock, Stamp
 from drivers.reading import Quality, Reading
+from tests.core.test_voting import Utc
 from tests.core.timeline import World
 
 
@@ -147,6 +149,20 @@ def test_in_the_very_moment_an_on_delay_is_over_and_an_off_delay_is_not() -> Non
     world.clock.advance(5.0)
     assert told(world.read({"p": None})) == []
     assert world.alarms() == {"r": "active_unacked"}
+
+
+def test_an_on_delay_that_was_over_when_a_late_tick_tells_that_the_hour_has_passed_is_over() -> (
+    None
+):
+    clock = ManualClock(wall_ms=60_000 * 30_000_000)
+    first = clock.stamp().wall_ms // 60_000
+    hour = Scheduled(
+        calendar=Utc(), days=frozenset(range(7)), from_min=first % 1440, to_min=first % 1440 + 1
+    )
+    world = World(site(rule(condition=hour, on_delay_s=30.0)), clock=clock)
+    assert world.events == []
+    clock.advance(61.0)
+    assert told(world.tick()) == [RAISED, ("r", "active_unacked", "returned_unacked")]
 
 
 def test_an_off_delay_that_was_over_before_a_new_reading_is_over() -> None:
@@ -759,6 +775,28 @@ def test_a_late_memory_of_a_rule_that_is_gone_is_ended_by_an_event() -> None:
     memory = AlarmMemory(rule="gone", state=AlarmState.LATCHED_ACKED, since_wall_ms=5)
     effects = world.do(world.engine.restore(memory, world.clock.stamp()))
     assert told(effects) == [("gone", "latched_acked", "normal")]
+
+
+def test_a_late_memory_in_normal_of_a_rule_that_is_gone_tells_nothing() -> None:
+    world = World(site(rule()))
+    memory = AlarmMemory(rule="gone", state=AlarmState.NORMAL, since_wall_ms=5)
+    assert world.do(world.engine.restore(memory, world.clock.stamp())) == []
+
+
+def test_a_late_memory_of_a_rule_that_breaks_stands_as_it_was() -> None:
+    limit = Brittle(57.0)
+    limit.is_broken = False
+    world = World(site(rule(condition=Threshold(point="p", side=Side.ABOVE, limit=limit))))
+    world.read({"p": 20.0})
+    limit.is_broken = True
+    memory = AlarmMemory(rule="r", state=AlarmState.ACTIVE_ACKED, since_wall_ms=5, actor="bo")
+    world.do(world.engine.restore(memory, world.clock.stamp()))
+    assert world.alarms() == {"r": "active_acked"}
+    world.read({"p": 21.0})
+    assert (world.events[-1].to_state, world.alarms()) == ("failed", {"r": "active_acked"})
+    limit.is_broken = False
+    world.read({"p": 22.0})
+    assert world.alarms() == {}
 
 
 def start_with_more_to_come(*memories: AlarmMemory, kinds: str) -> World:

@@ -477,6 +477,13 @@ def test_a_key_is_a_person_and_only_a_press_counts() -> None:
     assert read(made, key=True) == []
 
 
+def test_a_key_on_a_point_nobody_declared_is_never_pressed() -> None:
+    made = world(output("buzzer", "buzzer"), keys=(KeySpec(point="gone", command="ack"),))
+    assert read(made, smoke_1=True, gone=False) == ["buzzer"]
+    assert read(made, gone=True) == ["buzzer"]
+    assert made.alarms() == {"smoke-a": "active_unacked"}
+
+
 def test_a_switch_sets_the_mode_both_ways_and_a_lamp_shows_it() -> None:
     made = world(
         output("fan"),
@@ -585,6 +592,15 @@ def test_another_detector_on_the_line_is_blanked_too_and_loses_no_alarm() -> Non
     assert made.alarms() == {"smoke-a": "active_acked", "smoke-b": "active_acked"}
     wait(made, 20)
     assert made.alarms() == {"smoke-b": "latched_acked"}
+
+
+def test_a_detector_that_is_no_point_of_the_site_is_pulsed_and_its_alarm_stands() -> None:
+    line = output("line", resets=("smoke-1", "smoke-9"), reset_pulse_s=5.0, blank_s=10.0)
+    made = world(line, classes=(AlarmClass.GAS,))
+    read(made, smoke_1=True)
+    made.command("ack")
+    assert order(made, "reset", "smoke-a", code="real") == "done"
+    assert made.active_outputs() == ["line"]
 
 
 def test_an_alarm_that_hangs_on_more_than_the_line_is_not_reset_by_it() -> None:

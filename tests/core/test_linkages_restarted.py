@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core.effects import AlarmState
+from agent.core.effects import AlarmState, Event, EventKind, SetOutput
 from agent.core.engine import Engine
-from agent.core.memory import NO_ORDERS, AlarmMemory, Orders
+from agent.core.memory import NO_ORDERS, AlarmMemory, Orders, orders_after
+from drivers.clock import Stamp
 from tests.core.test_linkages import POINTS, order, output, read, wait, world
 from tests.core.timeline import World
 
@@ -77,6 +78,46 @@ def test_a_held_valve_that_waits_for_its_turn_is_opened_when_it_comes() -> None:
     made.do(made.engine.memory_is_whole())
     made.advance(10.0)
     assert made.active_outputs() == ["valve-1", "valve-2"]
+
+
+def test_a_held_valve_whose_turn_has_come_is_not_told_to_rest_first() -> None:
+    made = world(*(output(f"valve-{n}", "valve", stagger_s=5.0) for n in (1, 2)))
+    half_started(made, (STANDS,))
+    assert made.active_outputs() == ["valve-1"]
+    made.clock.advance(6.0)
+    assert made.command("reset", "smoke-a").code == "condition_unknown"  # so much for now
+    made.do(made.engine.memory_is_whole())
+    assert made.active_outputs() == ["valve-1", "valve-2"]
+    assert made.effects[-1] == SetOutput(output="valve-2", is_active=True, cause="smoke-a")
+    assert [
+        each for each in made.effects if isinstance(each, SetOutput) and not each.is_active
+    ] == []
+
+
+def test_what_the_log_tells_of_outputs_is_known_after_it() -> None:
+    orders = NO_ORDERS
+    seen = []
+    for subject, to_state in (
+        ("supply", "cut"),
+        ("fan", "active"),
+        ("siren", "active"),
+        ("fan", "failed"),
+        ("fan", "inactive"),
+        ("supply", "restored"),
+    ):
+        event = Event(
+            kind=EventKind.OUTPUT, subject=subject, at=Stamp(1.0, 1000), to_state=to_state
+        )
+        orders = orders_after(orders, event)
+        seen.append((sorted(orders.cut), sorted(orders.running)))
+    assert seen == [
+        (["supply"], []),
+        (["supply"], ["fan"]),
+        (["supply"], ["fan", "siren"]),
+        (["supply"], ["fan", "siren"]),
+        (["supply"], ["siren"]),
+        ([], ["siren"]),
+    ]
 
 
 def test_equipment_that_ran_by_one_detector_left_of_two_runs_on_over_a_restart() -> None:

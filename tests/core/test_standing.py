@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.core.commands import HANDLERS
 from agent.core.effects import (
     AlarmState,
     AlarmView,
@@ -15,6 +16,7 @@ from agent.core.effects import (
     Effect,
     Event,
     EventKind,
+    OrdersView,
     Outcome,
     Record,
 )
@@ -631,6 +633,22 @@ def test_an_order_written_by_a_newer_version_without_its_time_is_over_at_once() 
 
 
 # -- all commands ---------------------------------------------------------------------------------
+
+
+def test_every_wish_has_somebody_who_carries_it_out() -> None:
+    assert set(HANDLERS) == set(CommandName)
+
+
+def test_what_people_ordered_is_seen_while_it_stands() -> None:
+    world = World(SITE)
+    assert world.engine.standing_orders() == OrdersView()
+    drill(world, "shed", "b", seconds=60.0)
+    world.command("mode", mode="manual")
+    world.advance(20.0)
+    seen = world.engine.standing_orders()
+    assert (seen.drill_scope, seen.drill_left_s, seen.is_manual) == (("shed", "b"), 40.0, True)
+    world.advance(40.0)
+    assert world.engine.standing_orders() == OrdersView(is_manual=True)
 
 
 def test_every_command_is_one_event_that_names_who_whence_and_its_id() -> None:
