@@ -214,7 +214,7 @@ class Linkages:
 
     def test(self, output: Output, seconds: float, cause: Cause, out: Gathering) -> None:
         """Make an output active for so long, or end its test (0)."""
-        output.test_until_s = cause.at_s + seconds if seconds else cause.at_s
+        output.test_until_s = cause.at_s + seconds
         self._decide(output, cause, out)
 
     def pulse(self, output: Output, seconds: float, cause: Cause, out: Gathering) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import isfinite
 
 from agent.core.board import Board
@@ -32,7 +31,7 @@ def restore(board: Board, command: Command, cause: Cause, out: Gathering) -> Out
         )
     if not output.is_cut:
         return _refused("not_active", f"{command.target} does not wait for a person")
-    board.linkages.restore(output, replace(cause, code=""), out)
+    board.linkages.restore(output, cause, out)
     return _done(f"{command.target} restored")
 
 
@@ -50,7 +49,7 @@ def test_output(board: Board, command: Command, cause: Cause, out: Gathering) ->
     if not command.is_on:
         if output.test_until_s <= cause.at_s:
             return _refused("not_active", f"{command.target} is not being tested")
-        board.linkages.test(output, 0.0, replace(cause, code=""), out)
+        board.linkages.test(output, 0.0, cause, out)
         return _done(f"test of {command.target} ended")
     seconds = command.duration_s
     if seconds is None:
@@ -63,7 +62,7 @@ def test_output(board: Board, command: Command, cause: Cause, out: Gathering) ->
         return _refused(
             "interlocked", f"{command.target}: its interlock forbids it, or is not known"
         )
-    board.linkages.test(output, seconds, replace(cause, code=""), out)
+    board.linkages.test(output, seconds, cause, out)
     return _done(f"{command.target} tested for {seconds:g} s")
 
 
@@ -86,7 +85,7 @@ def set_mode(board: Board, command: Command, cause: Cause, out: Gathering) -> Ou
             reason=command.reason,
         )
     )
-    linkages.set_mode(is_manual, replace(cause, code=""), out)
+    linkages.set_mode(is_manual, cause, out)
     return _done(f"linkage is {command.mode}")
 
 
