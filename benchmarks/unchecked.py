@@ -1,7 +1,7 @@
 """The driver with every check on replies taken out, to see what the checks are worth.
 
-What is left is the client library as it comes: it takes any frame of the right unit, and nothing is
-waited for after a time-out.
+What is left is the client library as it comes: it takes any frame of the right unit, nothing is
+waited for after a time-out, and a unit that kept silent is asked on as if it had not.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from drivers.base import Emit
 from drivers.clock import Clock, Stamp
 from drivers.errors import NoReply, PortUnavailable, Refused
 from drivers.modbus.bus import ModbusBus
+from drivers.modbus.device import Read
 from drivers.modbus.frames import Question
 from drivers.modbus.plan import Request
+from drivers.modbus.schedule import Poll
 from drivers.modbus.spec import ModbusBusSpec
 from drivers.modbus.transport import Link
 
@@ -67,3 +69,6 @@ class UncheckedBus(ModbusBus):
         super().__init__(spec, clock, emit, backoff=backoff)
         self._is_renewed_after_silence = False
         self._link = UncheckedLink(spec.id, spec.port, clock, settle_s=0.0, on_lost=self._wake.set)
+
+    def _try_later(self, poll: Poll[Read], started_s: float) -> None:
+        self._schedule.put(poll, behind_s=asyncio.get_running_loop().time())

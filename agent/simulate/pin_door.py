@@ -10,6 +10,7 @@ import asyncio
 from pathlib import Path
 
 from agent.simulate.pins import MovablePins
+from drivers.tasks import TaskGroup
 
 _LINE_LIMIT = 256
 _IDLE_S = 600.0
@@ -50,6 +51,13 @@ async def serve_pins(pins: MovablePins, path: Path) -> None:
         finally:
             writer.close()
 
-    server = await asyncio.start_unix_server(talk, path=path, limit=_LINE_LIMIT)
-    async with server:
-        await server.serve_forever()
+    async with TaskGroup() as talks:
+
+        def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            talks.create_task(talk(reader, writer), name="pin door")
+
+        server = await asyncio.start_unix_server(accepted, path=path, limit=_LINE_LIMIT)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            server.close()  # who holds the door is let go with the group

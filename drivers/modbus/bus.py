@@ -31,7 +31,7 @@ from drivers.modbus.orders import (
 )
 from drivers.modbus.outputs import ModbusLine
 from drivers.modbus.presence import SUSPECT_SHARE, Presence, Share
-from drivers.modbus.schedule import Poll, Schedule
+from drivers.modbus.schedule import ORDER, Poll, Schedule
 from drivers.modbus.spec import DeviceSpec, ModbusBusSpec
 from drivers.modbus.transport import Link
 from drivers.reading import Quality, Reading
@@ -244,7 +244,7 @@ class ModbusBus:
             elif (silent := self._next_silent(now_s)) is not None:
                 self._just_asked = True
                 await self._ask(silent)
-            elif (poll := self._schedule.take(now_s)) is not None:
+            elif (poll := self._next_poll(now_s)) is not None:
                 self._just_asked = False
                 await self._poll(poll)
             elif self._just_asked:
@@ -362,7 +362,8 @@ class ModbusBus:
         share, was_asked = self._share_of(device), device.state.was_asked
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        error = await self._attempt(device, device.question)
+        sounding = self._sounding(device.question)
+        error = await self._attempt(device, sounding or device.question)
         if error is None or device.state.presence is Presence.LIVE:
             self._unanswered = None
             return
@@ -385,24 +386,38 @@ class ModbusBus:
 
     # -- polls -----------------------------------------------------------------------------------------
 
+    def _next_poll(self, now_s: float) -> Poll[Read] | None:
+        """Return the poll to do now; what met silence yields like a question to a silent device."""
+        return self._schedule.take(now_s, may_try_again=not self._suspect_share.must_yield(now_s))
+
     async def _poll(self, poll: Poll[Read]) -> None:
         """Take one turn of a poll, or one of its tries."""
         loop = asyncio.get_running_loop()
         read, device = poll.what, poll.what.device
         started_s = loop.time()
-        error = await self._attempt(device, read)
+        sounding = self._sounding(read)
+        error = await self._attempt(device, sounding or read)
         if isinstance(error, PortUnavailable):
             self._schedule.put(poll)
             raise error
+        if sounding is not None and (error is None or is_answer(error)):
+            if poll.turn == 0 and poll in device.polls:
+                self._schedule.put(poll)  # nothing older than its own answer can come now
+            return
         is_live = device.state.presence is Presence.LIVE
         is_last = poll.tries >= self._spec.retries or not is_live
         if error is not None and not is_last and is_worth_another_try(error):
             poll.tries += 1
-            # what fell due meanwhile goes first: it has waited for this device long enough
-            self._schedule.put(poll, behind_s=max(loop.time(), self._link.ready_s))
+            if is_answer(error):  # busy: what fell due meanwhile goes first
+                self._schedule.put(poll, behind_s=loop.time())
+            else:
+                self._try_later(poll, started_s)
             return
+        was_doubtful = poll.tries > 0
         if poll.turn == 0 and poll in device.polls:
             self._late_polls += self._schedule.done(poll, loop.time())
+        if was_doubtful:
+            self._release(device)
         if error is None:
             self._ask_missing_again(device)
             return
@@ -413,6 +428,24 @@ class ModbusBus:
             device.state.suspect(loop.time())
             self._hold(device)
             self._let_others_first(started_s)
+
+    def _try_later(self, poll: Poll[Read], started_s: float) -> None:
+        """After a silence let the others go first; until the device answers, hold what is no more urgent.
+
+        They have waited for this device long enough, and another of its reads would cost them as much.
+        """
+        for other in poll.what.device.polls:
+            if ORDER.index(other.poll_class) >= ORDER.index(poll.poll_class):
+                self._schedule.remove(other)
+        self._schedule.put_aside(poll)
+        self._let_others_first(started_s)
+
+    def _release(self, device: Device) -> None:
+        """Put back what was held of a device in doubt; they keep their beat."""
+        if device.state.presence is Presence.LIVE:
+            for poll in device.polls:
+                if poll.turn == 0:
+                    self._schedule.put(poll)
 
     def _ask_missing_again(self, device: Device) -> None:
         old = device.polls
@@ -436,6 +469,11 @@ class ModbusBus:
                 self._schedule.put(poll)
 
     # -- one transaction -------------------------------------------------------------------------------
+
+    def _sounding(self, read: Read) -> Read | None:
+        """Return what to ask first, so that a late answer is not taken for that of a read."""
+        first = self._link.sounding(read.device.spec.unit, read.request)
+        return None if first is None else Read(read.device, first, ())
 
     async def _attempt(self, device: Device, read: Read) -> DriverError | None:
         """Make one read and emit what it told; return what went wrong."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Generic, TypeVar
@@ -33,12 +34,17 @@ class Poll(Generic[T]):
 
 
 class Schedule(Generic[T]):
-    """Polls by class and time. A poll is taken, done, and put back; meanwhile it is not due."""
+    """Polls by class and time. A poll is taken, done, and put back; meanwhile it is not due.
+
+    What is tried again after a silence waits aside: for a moment when nothing else of its class is
+    due, or until the caller says that the others have had their turn.
+    """
 
     def __init__(self) -> None:
         self._heaps: dict[PollClass, list[tuple[float, int, Poll[T]]]] = {
             each: [] for each in ORDER
         }
+        self._aside: dict[PollClass, deque[tuple[int, Poll[T]]]] = {each: deque() for each in ORDER}
         self._passed = dict.fromkeys(ORDER, 0)
         self._turns = count(1)
 
@@ -48,31 +54,46 @@ class Schedule(Generic[T]):
         at_s = poll.due_s if behind_s is None else behind_s
         heapq.heappush(self._heaps[poll.poll_class], (at_s, poll.turn, poll))
 
+    def put_aside(self, poll: Poll[T]) -> None:
+        """Let a poll that met silence wait for its next try."""
+        poll.turn = next(self._turns)
+        self._aside[poll.poll_class].append((poll.turn, poll))
+
     def remove(self, poll: Poll[T]) -> None:
         """Take a poll out, wherever it is."""
         poll.turn = 0
 
-    def take(self, now_s: float) -> Poll[T] | None:
-        """Return the poll whose turn it is and take it out; None when none is due."""
-        due = [each for each in ORDER if (top := self._top(each)) and top.due_s <= now_s]
+    def take(self, now_s: float, *, may_try_again: bool = True) -> Poll[T] | None:
+        """Return the poll whose turn it is and take it out; None when none is due.
+
+        With `may_try_again`, what waits aside goes before the others of its class, else behind them.
+        """
+        due = [
+            poll
+            for each in ORDER
+            if (poll := self._next_of(each, now_s, may_try_again=may_try_again)) is not None
+        ]
         if not due:
             return None
         chosen = due[0]
         for each in due[1:]:
-            late = self._top(each)
-            if late is not None and now_s - late.due_s > late.period_s:
-                self._passed[each] += 1
-                if self._passed[each] > PATIENCE:
+            if now_s - each.due_s > each.period_s:
+                self._passed[each.poll_class] += 1
+                if self._passed[each.poll_class] > PATIENCE:
                     chosen = each
                     break
-        self._passed[chosen] = 0
-        poll = heapq.heappop(self._heaps[chosen])[2]
-        poll.turn = 0
-        return poll
+        self._passed[chosen.poll_class] = 0
+        chosen.turn = 0
+        return chosen
 
     def next_due_s(self) -> float | None:
         """Return when the next poll is due, None when there is none."""
-        tops = [top.due_s for each in ORDER if (top := self._top(each)) is not None]
+        tops = [
+            top.due_s
+            for each in ORDER
+            for top in (self._top(each), self._first_aside(each))
+            if top is not None
+        ]
         return min(tops, default=None)
 
     def done(self, poll: Poll[T], now_s: float) -> int:
@@ -85,6 +106,20 @@ class Schedule(Generic[T]):
         poll.tries = 0
         self.put(poll)
         return missed
+
+    def _next_of(
+        self, poll_class: PollClass, now_s: float, *, may_try_again: bool
+    ) -> Poll[T] | None:
+        aside, top = self._first_aside(poll_class), self._top(poll_class)
+        if top is None or top.due_s > now_s:
+            return aside
+        return aside if aside is not None and may_try_again else top
+
+    def _first_aside(self, poll_class: PollClass) -> Poll[T] | None:
+        aside = self._aside[poll_class]
+        while aside and aside[0][0] != aside[0][1].turn:
+            aside.popleft()
+        return aside[0][1] if aside else None
 
     def _top(self, poll_class: PollClass) -> Poll[T] | None:
         heap = self._heaps[poll_class]

@@ -35,6 +35,7 @@ from drivers.clock import Clock, Stamp
 from drivers.errors import BadReply, NoReply, PortUnavailable, Refused
 from drivers.modbus.frames import SHORTEST_RTU, Question, describe, find_rtu, find_tcp
 from drivers.modbus.opening import BlockingCall, resolve
+from drivers.modbus.owed import Owed, data_bytes
 from drivers.modbus.plan import Request
 from drivers.modbus.ports import PromptPort, close, detach, discard_input
 from drivers.modbus.registers import BIT_AREAS
@@ -120,6 +121,7 @@ class Link:
         self._unasked_since_s: float | None = None
         self._known_bytes = 0
         """Of what the library keeps received, so many came before the last answer."""
+        self._owed = Owed()
         self._on_lost = on_lost
         self._is_lost = False
         self._serial_opening = BlockingCall(f"{source} open", self._open_serial, close)
@@ -297,6 +299,15 @@ class Link:
 
     # -- transactions ----------------------------------------------------------------------------------
 
+    def sounding(self, unit: int, request: Request) -> Request | None:
+        """Return what to read before a read on a serial line, so that no late answer passes for its own.
+
+        None for nothing; see drivers.modbus.owed.
+        """
+        if not isinstance(self._port, SerialPort):
+            return None  # transaction ids tell, or the connection is opened anew
+        return self._owed.sounding(unit, request, asyncio.get_running_loop().time())
+
     async def read(
         self, unit: int, request: Request, *, source: str, timeout_s: float, gap_s: float = 0.0
     ) -> Reply:
@@ -309,9 +320,7 @@ class Link:
         """
         is_bits = request.area in BIT_AREAS
         question = Question(
-            unit=unit,
-            function=_FUNCTIONS[request.area],
-            data_bytes=(request.count + 7) // 8 if is_bits else 2 * request.count,
+            unit=unit, function=_FUNCTIONS[request.area], data_bytes=data_bytes(request)
         )
         pdu, at = await self._transact(question, request, source, timeout_s, gap_s)
         words: Sequence[int] = pdu.bits if is_bits else pdu.registers
@@ -374,6 +383,8 @@ class Link:
             self._ready_s = loop.time() + self._gap_s
             if not is_answered:
                 self._settled_s = loop.time() + self._settle_s
+            if request is not None:
+                self._note_owed(question.unit, request, is_answered=is_answered)
         if pending.arrived is None:
             raise BadReply(source, "a reply that was not received")
         if pdu.isError():
@@ -381,6 +392,12 @@ class Link:
         if pdu.function_code != question.function or pdu.dev_id != question.unit:
             raise BadReply(source, f"function {pdu.function_code} of unit {pdu.dev_id}")
         return pdu, pending.arrived
+
+    def _note_owed(self, unit: int, request: Request, *, is_answered: bool) -> None:
+        if is_answered:
+            self._owed.answered(unit, request)
+        else:
+            self._owed.unanswered(unit, request, asyncio.get_running_loop().time())
 
     def _silence(self, client: _Client, pending: _Pending, source: str) -> NoReply | BadReply:
         if not pending.received:

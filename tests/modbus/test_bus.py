@@ -11,8 +11,10 @@ from pymodbus.simulator import SimData, SimDevice
 from drivers.modbus.spec import TcpPort
 from drivers.reading import Quality
 from tests.modbus.harness import (
+    Asked,
     Heard,
     Memory,
+    Send,
     Slave,
     bus_spec,
     device,
@@ -138,6 +140,65 @@ async def test_silent_units_on_a_shared_line_cost_the_others_little() -> None:
     live = [count for name, count in got.items() if name not in ("d3", "d7")]
     assert min(live) > 2.0 / 0.03 * 0.7
     assert heard.value("bus.online") is not False
+
+
+async def test_one_lost_answer_makes_nothing_bad_and_is_asked_for_again() -> None:
+    heard = Heard()
+    lost: list[Asked] = []
+
+    async def lose_one(asked: Asked, _transaction: int, _send: Send) -> bool:
+        if heard.of("d1.r0") and not lost:
+            lost.append(asked)
+            return True
+        return False
+
+    async with tcp_slave() as slave:
+        slave.misbehave = lose_one
+        async with running(
+            bus_spec(slave, device(1, registers(2)), device(2, registers(2))), heard
+        ):
+            await heard.until(lambda: bool(lost))
+            seen = len(heard.of(f"d{lost[0].unit}.r0"))
+            await heard.until(lambda: len(heard.of(f"d{lost[0].unit}.r0")) > seen + 2)
+    assert not [each for each in heard.readings if each.quality is not Quality.GOOD]
+    assert heard.value(f"d{lost[0].unit}.online") is True
+
+
+async def test_after_one_silence_a_device_is_asked_one_thing_until_it_answers() -> None:
+    heard = Heard()
+    reads = registers(4, step=100)
+    one = device(1, reads, max_gap=0)
+    async with tcp_slave() as slave:
+        spec = bus_spec(slave, one, device(2, registers(1)), offline_after_s=60.0)
+        async with running(spec, heard):
+            await heard.until(lambda: all(heard.of(f"d1.r{each.address}") for each in reads))
+            slave.memory.silent_units.add(1)
+            await heard.until(lambda: any(each.reason for each in heard.readings))
+            unanswered = [each.address for each in slave.memory.asked if each.unit == 1][-2:]
+            assert unanswered[0] == unanswered[1]  # the second try, nothing else in between
+            heard.readings.clear()
+            slave.memory.silent_units.clear()
+            await heard.until(lambda: all(heard.of(f"d1.r{each.address}") for each in reads))
+
+
+async def test_what_a_device_in_doubt_was_not_asked_is_asked_once_it_answers() -> None:
+    heard = Heard()
+    reads = registers(4, step=100)
+    lost: list[Asked] = []
+
+    async def lose_one(asked: Asked, _transaction: int, _send: Send) -> bool:
+        if len(heard.of("d1.r300")) > 2 and not lost:
+            lost.append(asked)
+            return True
+        return False
+
+    async with tcp_slave() as slave:
+        slave.misbehave = lose_one
+        async with running(bus_spec(slave, device(1, reads, max_gap=0)), heard):
+            await heard.until(lambda: bool(lost))
+            heard.readings.clear()
+            await heard.until(lambda: all(heard.of(f"d1.r{each.address}") for each in reads))
+    assert not [each for each in heard.readings if each.quality is not Quality.GOOD]
 
 
 async def test_a_bus_whose_devices_all_fall_silent_is_one_fault() -> None:

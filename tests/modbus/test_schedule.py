@@ -99,6 +99,47 @@ def test_a_removed_poll_is_not_taken_until_it_is_put_again() -> None:
     assert schedule.take(9.0) is None
 
 
+def test_what_met_silence_is_tried_again_when_nobody_else_is_due() -> None:
+    silent, other = poll("silent", PollClass.NORMAL, 3), poll("other", PollClass.NORMAL, 3, 5.0)
+    schedule = schedule_of(other)
+    schedule.put_aside(silent)
+    assert schedule.next_due_s() == 0.0
+    assert schedule.take(1.0, may_try_again=False) is silent
+    assert schedule.take(1.0) is None
+
+
+def test_what_met_silence_lets_the_others_go_first_until_they_had_their_turn() -> None:
+    silent = [poll(f"silent {each}", PollClass.NORMAL, 3) for each in range(2)]
+    others = [poll(f"other {each}", PollClass.NORMAL, 3, 0.1 * each) for each in range(4)]
+    schedule = schedule_of(*others)
+    for each in silent:
+        schedule.put_aside(each)
+    assert [schedule.take(1.0, may_try_again=False) for _ in range(2)] == others[:2]
+    assert schedule.take(1.0) is silent[0]
+    assert [schedule.take(1.0, may_try_again=False) for _ in range(3)] == [*others[2:], silent[1]]
+
+
+def test_another_try_of_a_fire_point_waits_for_fire_points_alone() -> None:
+    silent = poll("silent", PollClass.FIRE, 1)
+    schedule = schedule_of(poll("fire", PollClass.FIRE, 1), poll("normal", PollClass.NORMAL, 2))
+    schedule.put_aside(silent)
+    taken = [schedule.take(0.5, may_try_again=False) for _ in range(3)]
+    assert [each.what for each in taken if each] == ["fire", "silent", "normal"]
+
+
+def test_a_poll_that_waits_aside_can_be_taken_out_and_put_again() -> None:
+    each = poll("a", PollClass.SLOW, 30)
+    schedule = schedule_of()
+    schedule.put_aside(each)
+    schedule.remove(each)
+    assert schedule.take(9.0) is None
+    schedule.put_aside(each)
+    schedule.put(each)
+    assert schedule.take(9.0) is each
+    assert schedule.take(9.0) is None
+    assert schedule.next_due_s() is None
+
+
 def state() -> DeviceState:
     return DeviceState("d", "b", offline_failures=3, offline_after_s=3.0)
 

@@ -314,3 +314,24 @@ async def test_a_pin_the_agent_refuses_is_told(tmp_path: Path) -> None:
             async with asyncio.timeout(5):
                 await hold_pins(door, {99: True}, lambda _: None)
         agent.cancel()
+
+
+async def test_a_door_that_is_held_closes_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    door = tmp_path / "pins"
+    held = asyncio.Event()
+
+    def changed(is_held: bool) -> None:
+        if is_held:
+            held.set()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        hand = tasks.create_task(hold_pins(door, {17: True}, changed), name="hand")
+        agent = tasks.create_task(serve_pins(MockPins(), door), name="agent")
+        await held.wait()
+        agent.cancel()
+        await asyncio.wait([agent])
+        assert not [each for each in asyncio.all_tasks() if each.get_name() == "pin door"]
+        hand.cancel()
+    assert not caplog.records
