@@ -146,7 +146,8 @@ def silence_cost_s(spec: ModbusBusSpec, device: DeviceSpec) -> float:
     """Return the line's time a device takes from falling silent until it is offline."""
     timeout_s = spec.timeout_s if device.timeout_s is None else device.timeout_s
     once_s = timeout_s + spec.settle_s + device.gap_s
-    asked = 1 + spec.retries
+    # after one silence only what is more urgent is asked beside the other tries of the same read
+    asked = spec.retries + max(1, len({each.poll_class for each in device.quantities}))
     passed_s, pause_s = asked * once_s, ASK_FIRST_S
     while asked < spec.offline_failures or passed_s < spec.offline_after_s:
         passed_s += SHORTEST_PAUSE * pause_s + once_s
