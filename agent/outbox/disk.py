@@ -324,15 +324,13 @@ class Disk:
         return tuple(damages)
 
     def finish(self, last_seqs: Mapping[Lane, int], wall_ms: int) -> None:
-        """Note a clean end.
+        """Note a clean end; nothing is closed yet.
 
         Raises:
             OSError: the disk failed; the run will count as cut off.
         """
         for lane, last_seq in last_seqs.items():
             self._lanes[lane].finish(last_seq, wall_ms)
-        self._positions.close()
-        self._unlock()
 
     def close(self) -> None:
         """Close what is open, without noting anything."""

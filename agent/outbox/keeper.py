@@ -264,6 +264,7 @@ class Keeper:
         self._is_closing = True
         self._retry_s = 0.0
         failures = self.write_failures
+        closed: asyncio.Future[None] | None = None
         try:
             async with asyncio.timeout(deadline_s):
                 while not self._is_finished and self.write_failures <= failures + 1:
@@ -273,10 +274,12 @@ class Keeper:
                         await self._wake.wait()
                     elif self.write_failures > failures:
                         self._retry_s = 0.0
+                closed = self._worker.submit(self._disk.close)
+                await closed
         except TimeoutError:
             _log.error("the outbox could not be closed in %.1f s", deadline_s)
         finally:
-            if self._job is None and not self._is_finished:
+            if closed is None and self._job is None:
                 self._worker.submit(self._disk.close)
             self._worker.stop()
 
@@ -390,6 +393,8 @@ class Keeper:
             return [("open", partial(self._disk.open, streams, names, self._boot), self._opened)]
         due: list[tuple[str, Callable[[], Any], Callable[[Any], None]]] = []
         events = self._events.queue
+        # first of all, since making room appends what it tells: a clean end may not be noted before that is on disk
+        rare = self._rarely_due(now_s)
         if events.has_unwritten:
             found = [(key, held.record) for key, held in events.unwritten()]
             finish = partial(self._wrote_events, found[-1][0])
@@ -403,7 +408,7 @@ class Keeper:
             due.append(
                 ("positions", partial(self._disk.save_positions, at), partial(self._saved, at))
             )
-        due.extend(self._rarely_due(now_s))
+        due.extend(rare)
         if not due:
             due.extend(self._due_when_idle(now_s))
         return due
@@ -440,12 +445,10 @@ class Keeper:
         self, now_s: float
     ) -> list[tuple[str, Callable[[], Any], Callable[[Any], None]]]:
         if self._is_closing:
-            seqs = {
-                Lane.EVENT: self._events.queue.last_seq,
-                Lane.TELEMETRY: self._telemetry.queue.last_seq,
-            }
+            seqs = self._last_seqs()
             wall_ms = self._clock.stamp().wall_ms
-            return [("finish", partial(self._disk.finish, seqs, wall_ms), self._finished)]
+            finish = partial(self._disk.finish, seqs, wall_ms)
+            return [("finish", finish, partial(self._finished, seqs))]
         is_turn = now_s - self._verified_s >= TICK_S and self._disk.has_unverified()
         if self._suspects or is_turn:
             self._verified_s = now_s
@@ -577,8 +580,15 @@ class Keeper:
         if self._offset_unsaved == offset_ms:
             self._offset_unsaved = None
 
-    def _finished(self, _: object) -> None:
-        self._is_finished = True
+    def _last_seqs(self) -> dict[Lane, int]:
+        return {
+            Lane.EVENT: self._events.queue.last_seq,
+            Lane.TELEMETRY: self._telemetry.queue.last_seq,
+        }
+
+    def _finished(self, seqs: dict[Lane, int], _: object) -> None:
+        # what came meanwhile goes to disk too, and the end is noted anew
+        self._is_finished = seqs == self._last_seqs()
 
 
 def _cause(error: OSError) -> str:

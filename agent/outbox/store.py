@@ -155,7 +155,6 @@ class SegmentLog:
                 self._manifest, run=replace(run, last_seq=last_seq, ended_wall_ms=wall_ms)
             )
         self._save()
-        self.close()
 
     def close(self) -> None:
         """Close the file in use."""

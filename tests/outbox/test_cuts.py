@@ -42,10 +42,7 @@ async def test_no_cut_loses_what_was_accepted_nor_hides_a_gap_nor_refuses_a_star
         score = Score()
         await try_cuts(ops, model, STATES, seed, score)
         assert score.states == STATES
-        # a number nobody tells of, of a record that was never accepted: once in some 2,000 states on a busy
-        # machine, cause not found yet (docs/outbox.md)
-        assert score.gaps <= 1, score.worst
-        assert score.lost + score.refused + score.doubled + score.damage == 0, score.worst
+        assert score.bad == 0, score.worst
 
 
 @pytest.mark.parametrize("left_out", Sync)

@@ -8,6 +8,8 @@ from agent.core.spec import AlarmClass
 from agent.outbox.manifest import Segment
 from agent.outbox.records import Lane
 from agent.outbox.retention import Room, plan
+from agent.uplink.completeness import Ledger
+from agent.uplink.decode import BatchSeen, EventSeen
 from tests.outbox.room import (
     event,
     make,
@@ -210,3 +212,31 @@ async def test_the_newest_of_each_class_stay_in_the_journal_and_only_older_ones_
         stored = [each.event.subject for each in await again.events(5000)]
         assert again.stats().lanes[0].dropped == {}
     assert [each for each in stored if each in fires][:30] == fires[:30]
+
+
+async def test_a_clean_end_leaves_no_number_that_nobody_tells_of_when_room_is_made_at_the_end(
+    tmp_path: Path,
+) -> None:
+    outbox = make(tmp_path, segment_bytes=4096, max_bytes=32 * 1024, commit_interval_s=60)
+    async with running(outbox):
+        await outbox.recovered()
+        # all of it comes to disk at the end, and then there is no room for it
+        for number in range(2000):
+            outbox.add(reading(number))
+    after = make(tmp_path, segment_bytes=4096)
+    ledger = Ledger()
+    async with running(after):
+        await after.recovered()
+        cursor = after.cursor("cloud")
+        while after.stats().unsent_by_uplink["cloud"]:
+            for record in await cursor.take_events(20):
+                ledger.hear(EventSeen(record=record, is_replay=True))
+                cursor.done(record)
+            for batch in await cursor.take_batches(20):
+                ledger.hear(BatchSeen(batch=batch, is_replay=True))
+                cursor.done(batch)
+            await asyncio.sleep(0.002)
+    proofs = ledger.proofs()
+    assert any(each.declared for each in proofs), "room has to be made"
+    assert [each.is_clean for each in proofs if each.is_closed] == [True, True]
+    assert not any(each.missing for each in proofs), proofs
