@@ -79,6 +79,9 @@ class Timed:
     def unsent(self) -> int:
         return self._cursor.unsent()
 
+    def unsaved(self) -> int:
+        return self._cursor.unsaved()
+
 
 async def fill(root: Path, readings: int, clock: SystemClock) -> None:
     """Leave a backlog on disk, as an outage does."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.core.effects import EventKind
+from agent.outbox.contract import WINDOW
 from agent.outbox.cursor import UplinkCursor
 from agent.outbox.files import Files
 from agent.outbox.outbox import Outbox
@@ -25,8 +26,6 @@ from drivers.clock import ClockState, SystemClock
 
 START_S = 20.0
 """Longer than any start may take on a busy machine; past it the start counts as refused."""
-WINDOW = 20
-"""So many records of a lane may come twice after a cut (Z3)."""
 
 
 class QuickFiles(Files):
@@ -139,10 +138,7 @@ def _compare(
     there = before | set(after)
     events = [each for each in (*acknowledged, *handed) if isinstance(each, EventRecord)]
     lost = {each for each in set(accepted) - there if not _is_told(each, events, EventKind.GAP)}
-    twice: dict[str, int] = {}
-    for each in after:
-        if each in before:
-            twice[each.lane] = twice.get(each.lane, 0) + 1
+    twice = sum(each in before for each in after)
     proofs = ledger.proofs()
     wrong = sum(
         each.heard != sum(1 for key in there if (key.lane, key.stream) == (each.lane, each.stream))
@@ -154,7 +150,7 @@ def _compare(
         is_started=True,
         lost=len(lost),
         unseen_gaps=sum(len(span) for each in proofs for span in each.missing),
-        doubled=sum(max(0, count - WINDOW) for count in twice.values()),
+        doubled=max(0, twice - WINDOW),
         false_damage=sum(not _is_last_line(each, accepted) for each in damages),
         disagreeing=wrong,
         handed=len(handed),

@@ -10,6 +10,10 @@ from agent.outbox.records import Batch, EventRecord, OutboxStats
 from drivers.clock import Stamp
 from drivers.reading import Reading
 
+WINDOW = 20
+"""So many records at most come twice after a cut: those in flight and those acknowledged whose position is not on
+disk yet (`Cursor.unsaved`) together. An uplink sends nothing further while there are so many."""
+
 
 class Writer(Protocol):
     """The pipeline's side. Neither call waits for the disk."""
@@ -51,6 +55,9 @@ class Cursor(Protocol):
 
     def unsent(self) -> int:
         """Return how many records are not `done`."""
+
+    def unsaved(self) -> int:
+        """Return how many records are `done` and would be sent again after a cut; 0 while the disk is bad."""
 
 
 class EventTap(Protocol):

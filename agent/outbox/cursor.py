@@ -54,6 +54,21 @@ class Track(Generic[R]):
         self._asked_again_s = 0.0
         self.saved = 0
         """The position on disk."""
+        self._unsaved: set[int] = set()
+        """Acknowledged, and sent again after a cut: on disk, or still to come there, and not behind `saved`."""
+
+    @property
+    def unsaved(self) -> int:
+        """How many acknowledged records a cut at this moment would send again."""
+        return len(self._unsaved)
+
+    @property
+    def savable(self) -> int:
+        """How many fewer they are once the position is on disk."""
+        position = self.position
+        if position <= self.saved:
+            return 0
+        return sum(1 for each in self._unsaved if each <= position)
 
     @property
     def position(self) -> int:
@@ -80,12 +95,14 @@ class Track(Generic[R]):
         self._limit = base + limit
         self._is_placed = True
         self.saved = position
+        self._unsaved = {key + base for key in self._unsaved}
 
     def rewind(self) -> None:
         """Hand out again from the oldest not done."""
         start = self.position + 1
         self._low, self._limit = start, self._high
         self._in_flight.clear()
+        self._unsaved = {key for key in self._unsaved if key < start}
         self._generation += 1
         self._asked_again_s = 0.0
 
@@ -144,7 +161,22 @@ class Track(Generic[R]):
 
     def done(self, record: R) -> bool:
         """Note an acknowledgement; return whether the record was in flight."""
-        return self._in_flight.pop((record.stream, record.seq), None) is not None
+        before = self.position
+        key = self._in_flight.pop((record.stream, record.seq), None)
+        if key is None:
+            return False
+        self._unsaved.add(key)
+        position = self.position
+        if position > before:
+            # what never was on disk cannot be sent again
+            touched = self._queue.touched
+            self._unsaved = {each for each in self._unsaved if each <= touched or each > position}
+        return True
+
+    def note_saved(self, position: int) -> None:
+        """Note the position on disk."""
+        self.saved = position
+        self._unsaved = {each for each in self._unsaved if each > position}
 
     async def _page(self, stop: int, most: int) -> Page | None:
         loop = asyncio.get_running_loop()
@@ -197,7 +229,9 @@ class UplinkCursor:
         on_done: Callable[[], None],
         on_set_aside: Callable[[EventRecord | Batch, str], None],
         count: Callable[[Lane, int], int],
+        is_saving: Callable[[], bool],
     ) -> None:
+        """`is_saving`: the disk takes positions."""
         self.uplink = uplink
         self.events = events
         self.batches = batches
@@ -212,6 +246,7 @@ class UplinkCursor:
         self._on_done = on_done
         self._on_set_aside = on_set_aside
         self._count = count
+        self._is_saving = is_saving
         self._there = asyncio.Event()
 
     def notice(self) -> None:
@@ -281,6 +316,13 @@ class UplinkCursor:
         return self._count(Lane.EVENT, self.events.position) + self._count(
             Lane.TELEMETRY, self.batches.position
         )
+
+    def unsaved(self) -> int:
+        """Return how many acknowledged records a cut at this moment would send again.
+
+        0 while the disk takes no positions: sending goes on then, whatever comes twice.
+        """
+        return self.events.unsaved + self.batches.unsaved if self._is_saving() else 0
 
     def _dated_event(self, record: EventRecord) -> EventRecord:
         at = record.event.at

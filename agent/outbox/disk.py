@@ -166,12 +166,16 @@ class Disk:
         self._lanes[Lane.EVENT].append(records)
         return refused
 
-    def append_batches(self, batches: Sequence[tuple[int, Batch]]) -> list[Batch]:
-        """Write batches, durably; return those that JSON cannot hold.
+    def append_batches(
+        self, batches: Sequence[tuple[int, Batch]], positions: Positions | None
+    ) -> list[Batch]:
+        """Write positions if given, then batches, durably; return those that JSON cannot hold.
 
         Raises:
             OSError: the disk failed.
         """
+        if positions is not None:
+            self._positions.save(positions)
         records, refused = [], []
         for number, batch in batches:
             try:

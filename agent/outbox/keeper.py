@@ -37,7 +37,7 @@ RETRY_S = 5.0
 SAVE_POSITIONS_S = 2.0
 """A moved position is on disk after this time ..."""
 SAVE_POSITIONS_RECORDS = 10
-"""... or this many records: half a window, so that less than one is sent again after a cut (Z3)."""
+"""... or this many records, half of contract.WINDOW: what an uplink holds back for is never long in coming."""
 SNAPSHOT_S = 1.0
 """Least time between two alarm snapshots; the log fills in what lies between."""
 MEMORY_BYTES = 16 * 1024 * 1024
@@ -379,6 +379,10 @@ class Keeper:
         # the step after the last one in turn, so that none is starved by a stream of events
         index = (names.index(self._last_job) + 1) % len(due) if self._last_job in names else 0
         name, work, finish = due[index]
+        if name == "events":
+            self._events.queue.touched = self._events.queue.last_key
+        elif name == "telemetry":
+            self._telemetry.queue.touched = self._telemetry.queue.last_key
         future = self._worker.submit(work)
         future.add_done_callback(lambda _: self._wake.set())
         self._job = _Job(name, future, now_s, finish)
@@ -400,9 +404,7 @@ class Keeper:
             finish = partial(self._wrote_events, found[-1][0])
             due.append(("events", partial(self._disk.append_events, found), finish))
         if self._is_telemetry_due(now_s):
-            batches = [(k, held.record) for k, held in self._telemetry.queue.unwritten()]
-            done = partial(self._wrote_batches, batches[-1][0])
-            due.append(("telemetry", partial(self._disk.append_batches, batches), done))
+            due.append(("telemetry", *self._telemetry_step()))
         if self._are_positions_due(now_s):
             at = self._positions()
             due.append(
@@ -507,7 +509,17 @@ class Keeper:
         age_s = now_s - oldest.since_s
         return age_s >= max(interval_s / 2, interval_s - 2 * TICK_S)
 
-    def _wrote_batches(self, key: int, refused: list[Batch]) -> None:
+    def _telemetry_step(self) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+        batches = [(key, held.record) for key, held in self._telemetry.queue.unwritten()]
+        # what one uplink has and another lacks would come twice once it is on disk: the position goes first
+        is_ahead = any(each.batches.position >= batches[0][0] for each in self._cursors)
+        at = self._positions() if is_ahead else None
+        done = partial(self._wrote_batches, batches[-1][0], at)
+        return partial(self._disk.append_batches, batches, at), done
+
+    def _wrote_batches(self, key: int, saved: Positions | None, refused: list[Batch]) -> None:
+        if saved is not None:
+            self._saved(saved, None)
         self.commits += 1
         self._telemetry.queue.wrote(key)
         self._release(Lane.TELEMETRY, key)
@@ -538,6 +550,7 @@ class Keeper:
                 most,
                 each.events.position - each.events.saved,
                 min(each.batches.position, written) - each.batches.saved,
+                each.events.savable + each.batches.savable,
             )
         return most
 
@@ -553,8 +566,8 @@ class Keeper:
     def _saved(self, positions: Positions, _: object) -> None:
         self._moved_s = None
         for each in self._cursors:
-            each.events.saved = positions[each.uplink][Lane.EVENT]
-            each.batches.saved = positions[each.uplink][Lane.TELEMETRY]
+            each.events.note_saved(positions[each.uplink][Lane.EVENT])
+            each.batches.note_saved(positions[each.uplink][Lane.TELEMETRY])
 
     # -- snapshot and offset -----------------------------------------------------------------------------
 

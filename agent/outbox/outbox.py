@@ -83,6 +83,7 @@ class Outbox:
                 on_done=lambda: self._keeper.acknowledged(),
                 on_set_aside=lambda record, why: self._keeper.set_aside(record, why),
                 count=self._count_after,
+                is_saving=lambda: not self._keeper.fault,
             )
             for uplink in uplinks
         }

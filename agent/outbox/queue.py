@@ -37,6 +37,8 @@ class LaneQueue(Generic[R]):
         self.last_seq = reserved
         self.written = 0
         """Everything up to this key is on disk, or was acknowledged by all before it had to be."""
+        self.touched = 0
+        """Everything up to this key is on disk or may be: it was given to the writer thread."""
         self.released = 0
         """Everything up to this key may be handed out."""
         self.bytes = 0
@@ -69,6 +71,7 @@ class LaneQueue(Generic[R]):
         self._held = held
         self.base = base
         self.written += base
+        self.touched += base
         self.released += base
         self.bytes += sum(each.bytes for each in openings)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.core.effects import AlarmView
-from agent.outbox.contract import Cursor
+from agent.outbox.contract import WINDOW, Cursor
 from agent.outbox.records import Batch, EventRecord
 from agent.uplink.board import StateBoard
 from agent.uplink.connection import Connection
@@ -161,7 +161,15 @@ class Sender:
     @property
     def _room(self) -> int:
         most = 1 if self._is_careful() else self._connection.window
-        return most - len(self._flights) - self._states
+        return min(
+            most - len(self._flights) - self._states,
+            WINDOW - len(self._flights) - self._unsaved,
+        )
+
+    @property
+    def _unsaved(self) -> int:
+        """Records that a cut would send again though they were taken; what passes a refused one is not held back."""
+        return 0 if self._held_events or self._held_batches else self._cursor.unsaved()
 
     @property
     def _takes_telemetry(self) -> bool:
@@ -170,6 +178,7 @@ class Sender:
             self._room > 0
             and not self._held_batches
             and bulk < self._shares.bulk
+            and bulk + self._unsaved < Shares(WINDOW).bulk
             and self._batches < self._pace.limit
         )
 
@@ -225,9 +234,10 @@ class Sender:
             self._wanted.set()
             await self._wake.wait()
             return
-        # A lane that may not send would make the outbox call without end: look for events instead.
+        # A lane that may not send would make the outbox call without end: look for events instead, and soon when it
+        # is only until a position is on disk.
         try:
-            async with asyncio.timeout(EVENT_LOOK_S):
+            async with asyncio.timeout(IDLE_LOOK_S if self._unsaved else EVENT_LOOK_S):
                 await self._wake.wait()
         except TimeoutError:
             return

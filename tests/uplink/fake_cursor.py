@@ -22,6 +22,8 @@ class FakeCursor:
         self.aside: dict[Key, str] = {}
         self.acked: list[Key] = []
         self.rewinds = 0
+        self.unsaved_now = 0
+        """What a disk would have to take first; this one has none."""
         self._given: set[Key] = set()
         self._done: set[Key] = set()
         """Done, but younger than something that is not: handed out again after a rewind."""
@@ -85,3 +87,6 @@ class FakeCursor:
 
     def unsent(self) -> int:
         return len(self.events) + len(self.batches)
+
+    def unsaved(self) -> int:
+        return self.unsaved_now

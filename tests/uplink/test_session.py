@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.effects import AlarmState
+from agent.outbox.contract import WINDOW
 from agent.uplink.codec import StatusReason
 from agent.uplink.session import Timing
 from agent.uplink.spec import Protocol, UplinkSpec
@@ -195,6 +196,19 @@ async def test_events_overtake_a_backlog_on_a_slow_link(broker: Broker) -> None:
     ), "telemetry goes oldest first"
 
 
+async def test_what_a_cut_would_send_again_takes_slots_until_the_disk_knows(
+    broker: Broker,
+) -> None:
+    async with running(broker.port) as rig:
+        await until(lambda: rig.is_up)
+        rig.cursor.unsaved_now = WINDOW
+        rig.cursor.put(*(event(seq) for seq in range(1, 9)), batch(1))
+        await asyncio.sleep(0.3)
+        assert not rig.cursor.acked
+        rig.cursor.unsaved_now = WINDOW // 2
+        await until(lambda: len(rig.cursor.acked) == 9)
+
+
 async def test_a_silent_link_is_noticed_within_twice_the_keepalive(broker: Broker) -> None:
     async with proxied(broker.port) as proxy, running(proxy.port, keepalive_s=2) as rig:
         await until(lambda: rig.is_up)
@@ -255,6 +269,11 @@ async def test_what_the_broker_refuses_is_a_link_fault_held_and_sent_when_allowe
         assert not stats.is_connected
         assert stats.publish_failures >= 1
         assert rig.cursor.acked.count(("e1", 1)) == 0
+        # behind it no position can be saved: what goes on may come twice after a cut
+        rig.cursor.unsaved_now = WINDOW
+        rig.cursor.put(event(3, subject="box"))
+        await until(lambda: ("e1", 3) in rig.cursor.acked)
+        rig.cursor.unsaved_now = 0
         acl(tmp_path, "topic write #")
         broker.reload()
         await until(lambda: rig.cursor.unsent() == 0)
