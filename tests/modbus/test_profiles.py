@@ -18,8 +18,10 @@ from drivers.modbus.spec import Area, DataType, Order, PollClass
 from drivers.reading import Quality
 
 NEEDED = {
-    "generic-pressure", "generic-4-20ma", "eastron-sdm120", "xy-md02", "waveshare-relay-8ch",
-    "waveshare-io-8ch", "renke-rs-ws-n01", "pzem-004t",
+    "eastron-sdm120", "eastron-sdm230", "eastron-sdm630", "pzem-004t", "pzem-016", "schneider-iem3000",
+    "chint-dtsu666", "xy-md02", "renke-rs-ws-n01", "zts-3008-ws-n01", "waveshare-relay-8ch",
+    "waveshare-io-8ch", "waveshare-ai-8ch", "n4aib16", "wp3082adam", "qdy30a", "wb-mwac-v2",
+    "homemaster-wld-521", "homemaster-alm-173", "generic-pressure", "generic-4-20ma",
 }  # fmt: skip
 
 
