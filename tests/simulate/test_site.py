@@ -288,7 +288,7 @@ async def test_contacts_are_held_at_every_agent_that_opens_its_door(tmp_path: Pa
                 assert await news.get() is True
             assert (pins.level(17), pins.level(27)) == (True, False)
             server.close()  # the agent dies: its door and the open line with it
-            door.unlink()
+            door.unlink(missing_ok=True)  # from Python 3.13 on the server takes it away
             open_doors.pop().close()
             async with asyncio.timeout(5):
                 assert await news.get() is False
