@@ -50,7 +50,6 @@ class _Point:
         "blank_until_s",
         "good",
         "heard_s",
-        "is_late",
         "is_streamed",
         "is_watched",
         "key",
@@ -375,11 +374,7 @@ class Engine:
     def _take_up(self, point: _Point, reading: Reading, cause: Cause, out: Gathering) -> None:
         """Make `reading` the latest of its point and look at every rule that watches the point."""
         for alarm in point.alarms:
-            # What was over before this reading is decided by what was known before it. In the very
-            # same moment an on-delay is over, and an off-delay is not: the cautious side of both.
-            deadline_s = alarm.deadline_s
-            if deadline_s < cause.at_s or (deadline_s == cause.at_s and alarm.is_pending):
-                self._board.run_out(alarm, cause, out)
+            self._run_out_before(alarm, cause, out)
         before = self._latest.get(reading.point)
         self._latest[reading.point] = reading
         for alarm in point.alarms:
@@ -410,9 +405,17 @@ class Engine:
 
     def _look_later(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
         """Look at an alarm because its time has come; a delay over by now was over before that."""
-        if alarm.deadline_s < cause.at_s:
-            self._board.run_out(alarm, cause, out)
+        self._run_out_before(alarm, cause, out)
         self._look(alarm, alarm.point, cause, out)
+
+    def _run_out_before(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
+        """Decide what was over before this moment by what was known before it.
+
+        In the very same moment an on-delay is over, and an off-delay is not: the cautious side of both.
+        """
+        deadline_s = alarm.deadline_s
+        if deadline_s < cause.at_s or (deadline_s == cause.at_s and alarm.is_pending):
+            self._board.run_out(alarm, cause, out)
 
     def _go_stale(self, point: _Point, at_s: float, now: Stamp, out: Gathering) -> None:
         spec = point.spec
