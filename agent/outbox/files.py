@@ -15,6 +15,9 @@ from pathlib import Path
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 """A file system that has none (fcntl(2)); two agents on it go unnoticed."""
 
+_READS = 3
+"""So often a file is asked for before it counts as unreadable, since what is unreadable is told as lost."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -90,7 +93,18 @@ class Files:
         return tuple(sorted(os.listdir(directory)))  # noqa: PTH208 - names alone are wanted
 
     def read(self, path: Path) -> bytes:
-        """Return a file's content."""
+        """Return a file's content.
+
+        Raises:
+            OSError: it cannot be read, also not when asked again.
+        """
+        for _ in range(_READS - 1):
+            try:
+                return path.read_bytes()
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                _log.warning("%s: %s; asked again", path, error.strerror)
         return path.read_bytes()
 
     def peek(self, path: Path, length: int) -> tuple[bytes, int]:

@@ -24,6 +24,9 @@ async def main(directory: Path) -> None:
         directory,
         uplinks=("cloud", "own"),
         segment_bytes=4096,
+        # room for all events and for two of the five segments of telemetry: the others are told as a gap and removed
+        max_bytes=32 * 1024,
+        event_share=0.75,
         commit_interval_s=0,
         batch_readings=5,
     )

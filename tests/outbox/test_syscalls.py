@@ -19,6 +19,8 @@ FAILURES = [
     ("openat", "ENOSPC", 12),
     ("rename", "EIO", 2),
     ("rename", "EROFS", 7),
+    ("openat", "EIO", 2),
+    ("unlink", "EIO", 1),
 ]
 
 
