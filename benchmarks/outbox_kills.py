@@ -109,8 +109,8 @@ async def kill_often(kills: int, seed: int, folder: Path) -> Result:
             (folder / "pins").unlink(missing_ok=True)
             before, began_s = _size(notes), loop.time()
             async with started(words, folder / "log") as process, TaskGroup() as tasks:
-                toggling = tasks.create_task(_toggle(folder / "pins"), name="contact")
-                is_up = await _until(partial(_has_grown, notes, before), START_S)
+                toggling = tasks.create_task(never_rest(folder / "pins", TOGGLE_S), name="contact")
+                is_up = await until(partial(_has_grown, notes, before), START_S)
                 result.slowest_start_s = max(result.slowest_start_s, loop.time() - began_s)
                 result.starts_failed += not is_up
                 if not is_last:
@@ -119,9 +119,9 @@ async def kill_often(kills: int, seed: int, folder: Path) -> Result:
                 else:
                     toggling.cancel()
                     await plant.fall_silent()
-                    await _until(lambda: _accepted(notes) <= acknowledged, DRAIN_S)
+                    await until(lambda: noted(notes) <= acknowledged, DRAIN_S)
                     # its farewell is on disk before it can be sent, and goes out at the next start
-                    accepted, heard = _accepted(notes), set(acknowledged)
+                    accepted, heard = noted(notes), set(acknowledged)
                 toggling.cancel()
             before_it, doubled = doubled, sum(each.doubles for each in ledger.proofs())
             result.doubled_most = max(result.doubled_most, doubled - before_it)
@@ -144,7 +144,8 @@ def _has_grown(path: Path, before: int) -> bool:
     return _size(path) > before
 
 
-def _accepted(notes: Path) -> set[Accepted]:
+def noted(notes: Path) -> set[Accepted]:
+    """Return what was written down outside as accepted (benchmarks.outbox_told)."""
     found = set()
     for line in notes.read_text().splitlines():
         lane, stream, seq = line.split()
@@ -152,8 +153,8 @@ def _accepted(notes: Path) -> set[Accepted]:
     return found
 
 
-async def _toggle(door: Path) -> None:
-    """Open and close the contact for ever."""
+async def never_rest(door: Path, period_s: float) -> None:
+    """Open and close the contact behind a pin door until its process ends."""
     while not door.exists():  # noqa: ASYNC110, ASYNC240 - one stat(2); a socket tells nobody of its birth
         await asyncio.sleep(0.02)
     try:
@@ -168,14 +169,15 @@ async def _toggle(door: Path) -> None:
             await writer.drain()
             if not await reader.readline():
                 return
-            await asyncio.sleep(TOGGLE_S)
+            await asyncio.sleep(period_s)
     except OSError:
         return
     finally:
         writer.close()
 
 
-async def _until(condition: Callable[[], bool], limit_s: float) -> bool:
+async def until(condition: Callable[[], bool], limit_s: float) -> bool:
+    """Wait for what calls nobody, so long; return whether it came."""
     try:
         async with asyncio.timeout(limit_s):
             while not condition():  # noqa: ASYNC110 - files and wires call nobody

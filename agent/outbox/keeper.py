@@ -301,9 +301,8 @@ class Keeper:
 
     def _see_to_ages(self, now_s: float) -> None:
         telemetry, spec = self._telemetry, self._spec
-        age_s = spec.batch_age_s
-        if spec.commit_interval_s:
-            age_s = min(age_s, spec.commit_interval_s / 2)
+        # written through, what waits for its batch to fill is all that a cut takes
+        age_s = min(spec.batch_age_s, spec.commit_interval_s / 2 or TICK_S)
         if telemetry.is_open and (self._is_closing or now_s - telemetry.opened_s >= age_s):
             telemetry.seal()
         if spec.commit_interval_s or self.fault:

@@ -37,7 +37,7 @@ class BrokerFailed(Exception):
 
 
 class Broker(Protocol):
-    """A broker that can be broken on purpose. Nothing is kept over a stop."""
+    """A broker that can be broken on purpose. Nothing is kept over a stop unless asked for."""
 
     @property
     def host(self) -> str:
@@ -67,11 +67,14 @@ class Broker(Protocol):
 
 
 @asynccontextmanager
-async def run_broker(prefer: Kind = "mosquitto") -> AsyncIterator[Broker]:
+async def run_broker(
+    prefer: Kind = "mosquitto", *, keeps_sessions: bool = False
+) -> AsyncIterator[Broker]:
     """Run a broker on a free loopback port and end it, whatever happens.
 
     Args:
         prefer: `mosquitto` falls back to amqtt where mosquitto is not installed; `amqtt` does not fall back.
+        keeps_sessions: subscribers of before a stop get what is published after the next start. Mosquitto only.
 
     Raises:
         BrokerFailed: none could be started.
@@ -86,7 +89,7 @@ async def run_broker(prefer: Kind = "mosquitto") -> AsyncIterator[Broker]:
             await embedded.stop()
         return
     with tempfile.TemporaryDirectory(prefix="plantroom-broker-") as folder:
-        mosquitto = _Mosquitto(program, Path(folder))
+        mosquitto = _Mosquitto(program, Path(folder), keeps_sessions=keeps_sessions)
         try:
             await mosquitto.start()
             yield mosquitto
@@ -106,8 +109,13 @@ class _Mosquitto:
     kind: Kind = "mosquitto"
     protocol_versions = (MqttVersion.V5, MqttVersion.V311)
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, *, keeps_sessions: bool = False) -> None:
         folder.chmod(0o755)  # the broker may run as another user; nothing in here is secret
+        self._kept: Path | None = None
+        if keeps_sessions:
+            self._kept = folder / "kept"
+            self._kept.mkdir()
+            self._kept.chmod(0o777)
         self._program = program
         self._config = folder / "mosquitto.conf"
         self._said = folder / "mosquitto.log"
@@ -124,7 +132,7 @@ class _Mosquitto:
         for attempt in range(_TRIES):
             if is_first:
                 self.port = _free_port()
-            self._config.write_text(_mosquitto_config(self.port), "utf-8")
+            self._config.write_text(_mosquitto_config(self.port, self._kept), "utf-8")
             self._config.chmod(0o644)
             said = await self._launch(_dies_with_us() if attempt == 0 else ())
             if not said:
@@ -176,12 +184,15 @@ class _Mosquitto:
                 await process.wait()
 
 
-def _mosquitto_config(port: int) -> str:
+def _mosquitto_config(port: int, kept: Path | None) -> str:
     """Return the configuration; without a bound on queues, so that a slow witness loses nothing."""
+    keeping = "persistence false\n"
+    if kept is not None:
+        keeping = f"persistence true\npersistence_location {kept}/\n"
     return (
         f"listener {port} {_HOST}\n"
         "allow_anonymous true\n"
-        "persistence false\n"
+        f"{keeping}"
         "max_queued_messages 0\n"
         "set_tcp_nodelay true\n"
         "log_dest stderr\n"
