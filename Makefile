@@ -29,6 +29,7 @@ bench: $(VENV)/.installed-dev
 	@failed=0; \
 	$(BIN)/python -m benchmarks.never_wrong $(if $(FULL),$(MILLION)) || failed=1; \
 	for each in rtu_pace silent tcp_rate agent_steady agent_saturated agent_latency agent_outage uplink_brokers outbox_commit outbox_drain outbox_cuts outbox_syscalls outbox_kills core_cost; do $(BIN)/python -m benchmarks.$$each || failed=1; done; \
+	PLANTROOM_MODEL_STEPS=20000 $(BIN)/pytest -q tests/core/test_model.py || failed=1; \
 	PLANTROOM_DAMAGE_SEEDS=84 $(BIN)/pytest -q tests/outbox/test_damage.py || failed=1; \
 	exit $$failed
 

@@ -92,7 +92,7 @@ class Alarm:
         self.is_chattering = False
         self.actor = ""
         self.has_moved = False
-        """Whether its state changed since this engine was made."""
+        """Whether its state changed, or it was silenced or sounds again, since this engine was made."""
         self.since = _LONG_AGO
         self.point = next(iter(points_of(spec.condition)), "")
         """The point whose reading last changed the truth; the first one watched before that."""
@@ -236,6 +236,9 @@ class Alarm:
                 self.deadline_s = at_s + self._left_s
             case Timer.FREEZE if self.deadline_s != inf:
                 self._left_s = max(0.0, self.deadline_s - at_s)
+                self.deadline_s = inf
+            case Timer.WHOLE:
+                self._left_s = self.spec.on_delay_s
                 self.deadline_s = inf
             case Timer.STOP:
                 self.deadline_s = inf

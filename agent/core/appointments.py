@@ -40,10 +40,18 @@ class Appointments:
         return self._agenda.next_s()
 
     def keep(self, cause: Cause, out: Gathering) -> None:
-        """Do everything that is due by the moment of `cause`."""
-        for each in self._agenda.due(cause.at_s):
-            if each.due_s > cause.at_s:
+        """Do everything that is due by the moment of `cause`, what was due first before the rest."""
+        while ready := self._ready(cause.at_s):
+            for each in ready:
+                if each.due_s <= cause.at_s:  # what was done just now may have moved it
+                    each.due_s = inf
+                    each.act(cause, out)
+
+    def _ready(self, now_s: float) -> list[Appointment]:
+        ready = []
+        for each in self._agenda.due(now_s):
+            if each.due_s > now_s:
                 self._agenda.call(each, each.due_s)
             else:
-                each.due_s = inf
-                each.act(cause, out)
+                ready.append(each)
+        return sorted(ready, key=lambda each: each.due_s)

@@ -166,6 +166,7 @@ class Board:
         self._end_removed(cause, out)
         if alarm is None:
             return
+        self.drills.remembered(alarm)
         self.set_outputs(alarm, cause, out)
         out.show(alarm)
         self._spread(alarm, hid, cause, out)
@@ -274,7 +275,7 @@ class Board:
     def _silence(self, alarm: Alarm, is_silenced: bool, cause: Cause, out: Gathering) -> None:
         if alarm.is_silenced is is_silenced:
             return
-        alarm.is_silenced = is_silenced
+        alarm.is_silenced, alarm.has_moved = is_silenced, True
         if is_silenced:
             self._silenced[alarm.spec.id] = alarm
         else:
@@ -302,7 +303,9 @@ class Board:
             out.record(event)
             out.show(child)
             if not is_suppressed:
-                self.move(child, Given.RELEASED, why, out)
+                is_unknown = child.truth is None
+                given = Given.RELEASED_UNKNOWN if is_unknown else Given.RELEASED
+                self.move(child, given, why, out)
 
     def set_outputs(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
         """Bring the outputs in step with what an alarm demands now."""

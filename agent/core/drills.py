@@ -59,6 +59,8 @@ class Drills:
         self._with_linkage = False
         self._taken_up: DrillMemory | None = None
         """What an earlier run remembered of it; None: it was ordered in this one."""
+        self._has_ended = False
+        """One ended in this run: no memory that comes late is newer."""
         self._covered: set[str] = set()
         """Rules in the drill."""
         self._real: set[str] = set()
@@ -97,6 +99,12 @@ class Drills:
         if self._real and alarm.situation is Situation.A:
             self._real.discard(alarm.spec.id)
 
+    def remembered(self, alarm: Alarm) -> None:
+        """Note that an alarm remembered late was up before the drill: it stays real until it is at rest."""
+        is_up = alarm.situation is not Situation.A and not alarm.is_test
+        if is_up and alarm.spec.id in self._covered:
+            self._real.add(alarm.spec.id)
+
     def begin(
         self,
         scope: tuple[str, ...],
@@ -112,7 +120,8 @@ class Drills:
 
     def end(self, cause: Cause, out: Gathering) -> None:
         """End the drill and every alarm raised in it."""
-        self._standing = None
+        self._standing, self._has_ended = None, True
+        self._covered, self._real = set(), set()
         self._appointments.make(self._end, inf)
         out.record(self._event(ENDED, 0.0, cause))
         self.end_tests(cause, out)
@@ -128,7 +137,7 @@ class Drills:
 
     def resume(self, memory: DrillMemory, cause: Cause, out: Gathering) -> None:
         """Take up what an earlier run remembered, without what the configuration no longer has."""
-        if self._standing is not None and self._taken_up in (None, memory):
+        if self._has_ended or (self._standing is not None and self._taken_up in (None, memory)):
             return  # what was ordered since the start is newer than any memory
         standing = Standing(memory.actor, memory.reason, cause.at_s)
         standing.remembered(memory.left, cause.at)
@@ -171,6 +180,8 @@ class Drills:
         with_linkage: bool,
     ) -> None:
         self._standing, self._scope, self._with_linkage = standing, scope, with_linkage
+        # Taken up anew from a better memory: what came in this drill so far is in it.
+        in_it = self._covered - self._real
         self._covered, self._real = set(), set()
         self._taken_up = None
         names = frozenset(scope)
@@ -180,7 +191,7 @@ class Drills:
                 if alarm.is_test:
                     alarm.is_dry = not with_linkage
                     self._board.set_outputs(alarm, cause, out)
-                elif alarm.situation is not Situation.A:
+                elif alarm.situation is not Situation.A and alarm.spec.id not in in_it:
                     self._real.add(alarm.spec.id)
         self._appointments.make(self._end, standing.until_s)
         out.record(self._event(STARTED, standing.left_s(cause.at_s), cause))

@@ -51,6 +51,8 @@ class Inhibits:
         self._standing: dict[str, Standing] = {}
         """By rule."""
         self._ends: dict[str, Appointment] = {}
+        self._ended: set[str] = set()
+        """Rules taken in again in this run, or told to be gone: no memory that comes late is newer."""
 
     @property
     def is_any(self) -> bool:
@@ -71,6 +73,7 @@ class Inhibits:
     def end(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
         """Take `alarm` in again; what its condition asks for now is raised."""
         del self._standing[alarm.spec.id]
+        self._ended.add(alarm.spec.id)
         self._appointments.make(self._ends.pop(alarm.spec.id), inf)
         alarm.inhibit = None
         event = self._board.event(alarm, EventKind.INHIBIT, INHIBITED, UNINHIBITED, cause)
@@ -86,8 +89,11 @@ class Inhibits:
     def resume(self, memories: Iterable[InhibitMemory], cause: Cause, out: Gathering) -> None:
         """Take up what an earlier run remembered: each goes on, or is told to have ended."""
         for memory in memories:
+            if memory.rule in self._ended:
+                continue
             alarm = self._board.alarms.get(memory.rule)
             if alarm is None:
+                self._ended.add(memory.rule)
                 out.record(_gone(memory, cause))
             elif alarm.inhibit is None or alarm.inhibit.came_from not in (None, memory.left):
                 # what was ordered since the start is newer than any memory

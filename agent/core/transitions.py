@@ -65,6 +65,7 @@ class Given(StrEnum):
     DELAY_OVER_HIDDEN = "delay over, hidden"
     """Suppressed by a parent fault, or inhibited by a person."""
     RELEASED = "suppression ends"
+    RELEASED_UNKNOWN = "suppression ends, unknown"
     ACK = "ack"
     SILENCE = "silence"
     RESET = "reset"
@@ -95,6 +96,8 @@ class Timer(StrEnum):
     RUN = "run on"
     """With what was left of it when it froze; nothing if it runs already."""
     FREEZE = "freeze"
+    WHOLE = "whole again, frozen"
+    """Its full length is left of it; unknown does not let it run."""
     STOP = "stop"
     SPENT = "over at once"
 
@@ -113,10 +116,10 @@ class Row(NamedTuple):
 
 _A, _Ap, _B, _Bc, _C, _Cc, _D, _Dp, _E, _Ep, _F, _Fp = Situation
 (
-    _MET, _NOT, _UNK, _OVER, _HIDDEN, _RELEASED, _ACK, _SILENCE, _RESET, _RESET_UNK, _REALARM,
-    _DRILL_ENDS, _BOOT,
+    _MET, _NOT, _UNK, _OVER, _HIDDEN, _RELEASED, _RELEASED_UNK, _ACK, _SILENCE, _RESET, _RESET_UNK,
+    _REALARM, _DRILL_ENDS, _BOOT,
 ) = Given  # fmt: skip
-_KEEP, _START, _RUN, _FREEZE, _STOP, _SPENT = Timer
+_KEEP, _START, _RUN, _FREEZE, _WHOLE, _STOP, _SPENT = Timer
 _LATCHED, _ACKED, _ALONE = Ending
 
 _NOT_ACTIVE = "not_active"
@@ -132,6 +135,7 @@ TABLE: tuple[Row, ...] = (
     Row(_A, _OVER, _A),
     Row(_A, _HIDDEN, _A),
     Row(_A, _RELEASED, _A),
+    Row(_A, _RELEASED_UNK, _A),
     Row(_A, _ACK, _A, refusal=_NOT_ACTIVE),
     Row(_A, _SILENCE, _A, refusal=_NOT_ACTIVE),
     Row(_A, _RESET, _A, refusal=_NOT_ACTIVE),
@@ -146,6 +150,7 @@ TABLE: tuple[Row, ...] = (
     Row(_Ap, _OVER, _B, _STOP),
     Row(_Ap, _HIDDEN, _Ap, _FREEZE),
     Row(_Ap, _RELEASED, _Ap, _START),
+    Row(_Ap, _RELEASED_UNK, _Ap, _WHOLE),
     Row(_Ap, _ACK, _Ap, refusal=_NOT_ACTIVE),
     Row(_Ap, _SILENCE, _Ap, refusal=_NOT_ACTIVE),
     Row(_Ap, _RESET, _Ap, refusal=_NOT_ACTIVE),
@@ -160,6 +165,7 @@ TABLE: tuple[Row, ...] = (
     Row(_B, _OVER, _B),
     Row(_B, _HIDDEN, _B),
     Row(_B, _RELEASED, _B),
+    Row(_B, _RELEASED_UNK, _B),
     Row(_B, _ACK, _C),
     Row(_B, _SILENCE, _B),
     Row(_B, _RESET, _B, refusal=_HOLDS),
@@ -178,6 +184,7 @@ TABLE: tuple[Row, ...] = (
     Row(_Bc, _HIDDEN, _D, _STOP, ending=_ACKED),
     Row(_Bc, _HIDDEN, _A, _STOP, ending=_ALONE),
     Row(_Bc, _RELEASED, _Bc),
+    Row(_Bc, _RELEASED_UNK, _Bc),
     Row(_Bc, _ACK, _Cc),
     Row(_Bc, _SILENCE, _Bc),
     Row(_Bc, _RESET, _Bc, refusal=_HOLDS),
@@ -192,6 +199,7 @@ TABLE: tuple[Row, ...] = (
     Row(_C, _OVER, _C),
     Row(_C, _HIDDEN, _C),
     Row(_C, _RELEASED, _C),
+    Row(_C, _RELEASED_UNK, _C),
     Row(_C, _ACK, _C),
     Row(_C, _SILENCE, _C),
     Row(_C, _RESET, _C, refusal=_HOLDS),
@@ -210,6 +218,7 @@ TABLE: tuple[Row, ...] = (
     Row(_Cc, _HIDDEN, _A, _STOP, ending=_ACKED),
     Row(_Cc, _HIDDEN, _A, _STOP, ending=_ALONE),
     Row(_Cc, _RELEASED, _Cc),
+    Row(_Cc, _RELEASED_UNK, _Cc),
     Row(_Cc, _ACK, _Cc),
     Row(_Cc, _SILENCE, _Cc),
     Row(_Cc, _RESET, _Cc, refusal=_HOLDS),
@@ -224,6 +233,7 @@ TABLE: tuple[Row, ...] = (
     Row(_D, _OVER, _D),
     Row(_D, _HIDDEN, _D),
     Row(_D, _RELEASED, _D),
+    Row(_D, _RELEASED_UNK, _D),
     Row(_D, _ACK, _A),
     Row(_D, _SILENCE, _D),
     Row(_D, _RESET, _D, refusal=_UNACKED),
@@ -238,6 +248,7 @@ TABLE: tuple[Row, ...] = (
     Row(_Dp, _OVER, _B, _STOP),
     Row(_Dp, _HIDDEN, _Dp, _FREEZE),
     Row(_Dp, _RELEASED, _Dp, _START),
+    Row(_Dp, _RELEASED_UNK, _Dp, _WHOLE),
     Row(_Dp, _ACK, _Ap),
     Row(_Dp, _SILENCE, _Dp),
     Row(_Dp, _RESET, _Dp, refusal=_HOLDS),
@@ -252,6 +263,7 @@ TABLE: tuple[Row, ...] = (
     Row(_E, _OVER, _E),
     Row(_E, _HIDDEN, _E),
     Row(_E, _RELEASED, _E),
+    Row(_E, _RELEASED_UNK, _E),
     Row(_E, _ACK, _F),
     Row(_E, _SILENCE, _E),
     Row(_E, _RESET, _E, refusal=_UNACKED),
@@ -266,6 +278,7 @@ TABLE: tuple[Row, ...] = (
     Row(_Ep, _OVER, _B, _STOP),
     Row(_Ep, _HIDDEN, _Ep, _FREEZE),
     Row(_Ep, _RELEASED, _Ep, _START),
+    Row(_Ep, _RELEASED_UNK, _Ep, _WHOLE),
     Row(_Ep, _ACK, _Fp),
     Row(_Ep, _SILENCE, _Ep),
     Row(_Ep, _RESET, _Ep, refusal=_HOLDS),
@@ -280,6 +293,7 @@ TABLE: tuple[Row, ...] = (
     Row(_F, _OVER, _F),
     Row(_F, _HIDDEN, _F),
     Row(_F, _RELEASED, _F),
+    Row(_F, _RELEASED_UNK, _F),
     Row(_F, _ACK, _F),
     Row(_F, _SILENCE, _F),
     Row(_F, _RESET, _A),
@@ -294,6 +308,7 @@ TABLE: tuple[Row, ...] = (
     Row(_Fp, _OVER, _B, _STOP),
     Row(_Fp, _HIDDEN, _Fp, _FREEZE),
     Row(_Fp, _RELEASED, _Fp, _START),
+    Row(_Fp, _RELEASED_UNK, _Fp, _WHOLE),
     Row(_Fp, _ACK, _Fp),
     Row(_Fp, _SILENCE, _Fp),
     Row(_Fp, _RESET, _Fp, refusal=_HOLDS),

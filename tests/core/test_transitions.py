@@ -62,10 +62,15 @@ def test_row_keeps_the_laws_of_an_alarm(row: Row) -> None:
         assert row.timer is Timer.KEEP
     if row.given is Given.UNKNOWN:
         assert after.state is before.state, "unknown clears nothing and raises nothing"
-    if row.given in (Given.MET, Given.NOT_MET, Given.RELEASED, Given.BOOT):
+    if row.given in (
+        Given.MET, Given.NOT_MET, Given.RELEASED, Given.RELEASED_UNKNOWN, Given.BOOT
+    ):  # fmt: skip
         assert after.state is before.state, (
             "only a delay that is over, or a person, changes a state"
         )
+    if row.given is Given.RELEASED_UNKNOWN:
+        is_pending = before.phase is Phase.PENDING
+        assert row.timer is (Timer.WHOLE if is_pending else Timer.KEEP), "unknown lets no delay run"
     if row.given is Given.DELAY_OVER_HIDDEN and not before.state.is_active:
         assert not after.state.is_active, "what is suppressed raises nothing new"
     if row.given is Given.BOOT:
