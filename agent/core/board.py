@@ -90,8 +90,6 @@ class Board:
             self._stands_on(alarm, cause)
         self._end_removed(cause, out)
         self.take_up(orders, cause, out)
-        if not self.drills.is_running:
-            self.drills.end_tests(cause, out)
         for delay in delays:
             if delay.rule in self.alarms:
                 out.record(_restarted(self.alarms[delay.rule], delay, cause))
@@ -103,6 +101,7 @@ class Board:
         self.linkages.take_up(orders, cause, out)
         if orders.drill is not None:
             self.drills.resume(orders.drill, cause, out)
+        self.drills.end_tests(cause, out)
         self.inhibits.resume(orders.inhibits.values(), cause, out)
 
     def take_back(self, orders: Orders, cause: Cause, out: Gathering) -> None:
@@ -173,7 +172,7 @@ class Board:
         self._stands_on(alarm, cause)
         if alarm.state.is_active:
             alarm.truth = self._looked_at_again(alarm, cause)
-        if alarm.is_test and not self.drills.is_running:
+        if alarm.is_test and not self.drills.takes_in(alarm):
             self.end_test(alarm, cause, out)
         self.move(alarm, truth_given(alarm.truth), cause, out)
 

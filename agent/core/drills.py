@@ -62,7 +62,7 @@ class Drills:
         self._has_ended = False
         """One ended in this run: no memory that comes late is newer."""
         self._covered: set[str] = set()
-        """Rules in the drill."""
+        """Rules in the drill; none while none runs."""
         self._real: set[str] = set()
         """Those of them that were not at rest when it began, until they are."""
 
@@ -91,8 +91,11 @@ class Drills:
 
     def covers(self, alarm: Alarm) -> bool:
         """Return whether an alarm raised now is a test."""
-        rule = alarm.spec.id
-        return self._standing is not None and rule in self._covered and rule not in self._real
+        return self.takes_in(alarm) and alarm.spec.id not in self._real
+
+    def takes_in(self, alarm: Alarm) -> bool:
+        """Return whether the drill that runs is about `alarm`; one from before it stays real all the same."""
+        return alarm.spec.id in self._covered
 
     def moved(self, alarm: Alarm) -> None:
         """Note that what was up is at rest: from now on it is in the drill like the rest."""
@@ -102,7 +105,7 @@ class Drills:
     def remembered(self, alarm: Alarm) -> None:
         """Note that an alarm remembered late was up before the drill: it stays real until it is at rest."""
         is_up = alarm.situation is not Situation.A and not alarm.is_test
-        if is_up and alarm.spec.id in self._covered:
+        if is_up and self.takes_in(alarm):
             self._real.add(alarm.spec.id)
 
     def begin(
@@ -127,10 +130,10 @@ class Drills:
         self.end_tests(cause, out)
 
     def end_tests(self, cause: Cause, out: Gathering) -> None:
-        """End every test alarm: no drill runs any more."""
+        """End every test alarm that no drill takes in any more."""
         why = Cause(at=cause.at, at_s=cause.at_s)
         for alarm in self._board.alarms.values():
-            if alarm.is_test:
+            if alarm.is_test and not self.takes_in(alarm):
                 self._board.end_test(alarm, why, out)
 
     # -- over a restart ----------------------------------------------------------------------------

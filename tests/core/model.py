@@ -555,9 +555,9 @@ class Model:
 
     def _begin(self, known: Disk) -> None:
         self.papers = {rule.id: Paper(rule) for rule in self.rules}
+        self.seen, self.drill = {}, None
         for rule, kept in known.alarms.items():
             self._recall(self.papers[rule], kept)
-        self.seen, self.drill = {}, None
         self.ended, self.held = set(), set()
         self.heard_s = {rule.point: self.now_s for rule in self.rules}
         for rule in known.delays:
@@ -584,6 +584,9 @@ class Model:
             if self.drill is None or self.drill.order.came_from not in (None, left):
                 order = Order.taken_up(actor, left, now)
                 self._begin_drill(Drill(scope, with_linkage, order), "started")
+        for paper in self.papers.values():
+            if paper.is_test and not self._is_drilled(paper):
+                self._end_test(paper)
         for rule, (actor, left) in known.inhibits.items():
             order_now = self.papers[rule].inhibit
             if rule not in self.ended and (
@@ -598,11 +601,10 @@ class Model:
         self._hide(self.now_s)
         if paper.state == "active":
             paper.truth = self._truth(paper)
-        if paper.is_test and self.drill is None:
+        if paper.is_test and not self._is_drilled(paper):
             self._end_test(paper)
-        drill = self.drill
-        if drill and paper.rule.id in drill.covered and paper.state and not paper.is_test:
-            drill.real.add(paper.rule.id)
+        if self.drill and self._is_drilled(paper) and paper.state and not paper.is_test:
+            self.drill.real.add(paper.rule.id)
         if paper.truth is not None:
             self._learn(paper, paper.truth, self.now_s)
         self._forget_real()
@@ -680,6 +682,10 @@ class Model:
     def _orders(self) -> list[Order]:
         orders = [paper.inhibit for paper in self.papers.values() if paper.inhibit is not None]
         return orders if self.drill is None else [*orders, self.drill.order]
+
+    def _is_drilled(self, paper: Paper) -> bool:
+        """Whether the drill that runs takes it in."""
+        return self.drill is not None and paper.rule.id in self.drill.covered
 
     def _forget_real(self) -> None:
         """What was up when the drill began is in it once it was at rest."""

@@ -206,3 +206,17 @@ def test_a_start_without_memory_is_whole_when_it_is_said() -> None:
     assert "cut" not in made.outputs
     made.do(made.engine.memory_is_whole())
     assert made.outputs["cut"] is False
+
+
+@pytest.mark.parametrize("when", ["at the start", "late"])
+def test_a_test_alarm_that_the_drill_of_now_does_not_take_in_becomes_real(when: str) -> None:
+    before = World(SITE)
+    drill(before, "hall", with_linkage=True)
+    stands = AlarmMemory(
+        rule="fire-a", state=AlarmState.ACTIVE_ACKED, since_wall_ms=5, is_test=True
+    )
+    after = start_anew(before, orders_of(before), (stands,) if when == "at the start" else ())
+    after.do(after.engine.restore(stands, after.clock.stamp()))
+    assert not view(after, "fire-a").is_test
+    assert view(after, "fire-a").state is AlarmState.ACTIVE_UNACKED
+    assert after.outputs["siren"] is True

@@ -459,7 +459,7 @@ def _replayed(saved: AlarmSnapshot, log: tuple[Event, ...]) -> AlarmSnapshot:
     return replace(saved, memories=tuple(memories.values()), orders=orders)
 
 
-@pytest.mark.timeout(60 + STEPS // 50)
+@pytest.mark.timeout(400 + STEPS // 50)  # a divergence is made short, which takes its time
 def test_the_core_lives_as_the_model_does() -> None:
     run_state_machine_as_test(
         Life,
