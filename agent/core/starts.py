@@ -43,13 +43,11 @@ class StartingWatch:
         """Starts since then."""
         self._windows_a_day = max(1, round(_DAY_S / spec.per_s))
         self._usual: deque[int] = deque(maxlen=spec.usual_days * self._windows_a_day)
-        self._looked_s = -inf
 
     def look(self, latest: Mapping[str, Reading], at: Stamp, at_s: float) -> Truth:
         """Count a start, if there was one, and return what holds; see Watch."""
         reading = latest.get(self._point)
         is_active = contact_in(reading)
-        self._looked_s = at_s
         if reading is None or is_active is None:
             self._was, self._known_from_s, self._counted_s = None, inf, inf
             return True if self._is_beyond(at_s) else None
@@ -63,7 +61,7 @@ class StartingWatch:
         self._was = is_active
         if self._is_beyond(at_s):
             return True
-        is_whole = at_s - self._known_from_s >= self._per_s
+        is_whole = at_s >= self._known_from_s + self._per_s
         return False if is_whole and self._most() is not None else None
 
     def hold(self) -> None:
@@ -71,16 +69,11 @@ class StartingWatch:
 
     def due_s(self) -> float:
         """Return when a start leaves the window or a window is whole."""
-        oldest_s = self._starts[0] + self._per_s if self._starts else inf
-        whole_s = self._known_from_s + self._per_s
-        return min(
-            oldest_s,
-            whole_s if whole_s > self._looked_s else inf,
-            self._counted_s + self._per_s,
-        )
+        oldest_s = self._starts[0] if self._starts else inf
+        return min(oldest_s, self._counted_s) + self._per_s
 
     def _is_beyond(self, at_s: float) -> bool:
-        while self._starts and self._starts[0] <= at_s - self._per_s:
+        while self._starts and self._starts[0] + self._per_s <= at_s:
             self._starts.popleft()
         most = self._most()
         return most is not None and len(self._starts) > most
@@ -94,7 +87,7 @@ class StartingWatch:
         return max(self._limit, self._factor * sum(self._usual) / len(self._usual))
 
     def _learn(self, at_s: float) -> None:
-        while at_s - self._counted_s >= self._per_s:
+        while at_s >= self._counted_s + self._per_s:
             self._usual.append(self._count)
             self._count = 0
             self._counted_s += self._per_s

@@ -70,7 +70,7 @@ class FlatWatch:
         reading = latest.get(self._point)
         number = number_in(reading)
         if reading is None or number is None:
-            self._since_s, self._has_moved, self._hangs = inf, False, False
+            self._since_s, self._has_moved = inf, False
             return None
         if self._since_s == inf:
             self._since_s = time_of(reading, at_s)
@@ -154,6 +154,6 @@ def slope_of(points: deque[tuple[float, float]]) -> float:
     """
     count = len(points)
     middle_s = fsum(at_s for at_s, _ in points) / count
-    mean = fsum(number for _, number in points) / count
-    above = fsum((at_s - middle_s) * (number - mean) for at_s, number in points)
+    # The mean of the numbers falls out of the sum.
+    above = fsum((at_s - middle_s) * number for at_s, number in points)
     return above / fsum((at_s - middle_s) ** 2 for at_s, _ in points)

@@ -47,8 +47,8 @@ class AtLeastWatch:
         yes, unknown = seen.count(True), seen.count(None)
         self._follow(seen, at_s)
         able = len(seen) - sum(
-            truth is None and all(point in latest for point in points)
-            for truth, points in zip(seen, self._points, strict=True)
+            truth is None and all(point in latest for point in self._points[index])
+            for index, truth in enumerate(seen)
         )
         if yes and (self._is_forced or yes >= min(self._count, able)):
             return True
@@ -73,11 +73,13 @@ class AtLeastWatch:
         return min(self._due_s, *(part.due_s() for part in self._parts))
 
     def _follow(self, seen: list[Truth], at_s: float) -> None:
+        first_s = inf
         for index, truth in enumerate(seen):
             if truth is not None:
                 self._since_s[index] = min(self._since_s[index], at_s) if truth else inf
-        stood = (since_s for since_s, truth in zip(self._since_s, seen, strict=True) if truth)
-        forced_s = min(stood, default=inf) + self._timeout_s
+            if truth:
+                first_s = min(first_s, self._since_s[index])
+        forced_s = first_s + self._timeout_s
         if at_s >= forced_s:
             self._is_forced = True
         elif min(self._since_s) == inf:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,6 +12,7 @@ from agent.config.calendar import WallCalendar
 from agent.core.conditions import watch
 from agent.core.schedule import is_within
 from agent.core.spec import Scheduled, Starting
+from agent.core.starts import MOST_STARTS, StartingWatch
 from drivers.clock import ClockState, Stamp
 from tests.core.test_trends import Room
 from tests.core.test_voting import Utc
@@ -24,14 +27,18 @@ def run(room: Room, at_s: float) -> object:
 
 def test_more_starts_than_allowed_are_told_at_once_and_fewer_only_after_a_whole_window() -> None:
     room = Room(watch(Starting(point="jockey", limit=2)))
+    assert room.watch.due_s() == inf
     assert room.look(0) is None
+    assert room.watch.due_s() == inf
     assert room.read("jockey", False, 0) is None
     assert room.watch.due_s() == 1000.0 + HOUR
     assert [run(room, at_s) for at_s in (100, 200)] == [None, None]
     assert run(room, 300) is True
     assert room.watch.due_s() == 1000.0 + HOUR
     assert room.look(HOUR) is True
+    assert room.watch.due_s() == 1000.0 + 100 + HOUR
     assert room.look(100 + HOUR) is False
+    assert room.watch.due_s() == 1000.0 + 200 + HOUR
     assert run(room, 400 + HOUR) is False
 
 
@@ -85,6 +92,36 @@ def test_what_is_usual_is_never_less_than_the_least() -> None:
     assert room.look(26 * HOUR) is False
 
 
+def test_what_is_usual_forgets_the_days_before() -> None:
+    room = Room(watch(Starting(point="jockey", limit=1, factor=2.0, usual_days=1)))
+    room.read("jockey", False, 0)
+    for hour in range(48):
+        for minute in range(6 if hour < 24 else 1):
+            run(room, hour * HOUR + (minute + 1) * 60)
+    told = [run(room, 48 * HOUR + minute * 60) for minute in (2, 3, 4)]
+    assert told == [False, False, True]  # twice the one an hour of the second day
+
+
+def test_a_window_of_a_day_is_learned_in_one_and_a_start_unseen_is_none() -> None:
+    room = Room(watch(Starting(point="jockey", limit=0, per_s=24 * HOUR, factor=2.0, usual_days=1)))
+    room.read("jockey", False, 0)
+    run(room, HOUR)
+    assert room.read("jockey", None, 2 * HOUR) is None  # the day begins anew
+    room.read("jockey", True, 3 * HOUR)
+    room.read("jockey", False, 4 * HOUR)
+    run(room, 5 * HOUR)
+    assert room.look(27 * HOUR) is False
+    told = [run(room, hour * HOUR) for hour in (28, 29, 30)]
+    assert told == [False, False, True]  # of two, which is twice the one of the day before
+
+
+def test_a_pump_that_flutters_for_ever_fills_no_memory() -> None:
+    room = Room(seen := StartingWatch(Starting(point="jockey", limit=2)))
+    for step in range(2 * MOST_STARTS + 10):
+        room.read("jockey", step % 2 == 1, step / 4)
+    assert len(seen._starts) == MOST_STARTS
+
+
 # -- parts of the week -----------------------------------------------------------------------------
 
 NIGHT = Scheduled(calendar=Utc(), days=frozenset({4}), from_min=22 * 60, to_min=6 * 60)
@@ -100,6 +137,20 @@ def test_a_night_belongs_to_the_day_it_begins_on(hours: float, expected: bool) -
     assert is_within(NIGHT, FRIDAY_MS + round(hours * 3_600_000)) is expected
 
 
+def test_the_night_of_sunday_reaches_into_monday_and_not_into_another_day() -> None:
+    sunday = replace(NIGHT, days=frozenset({6}))
+    early_ms = 4 * 3_600_000  # of Thursday 1970-01-01
+    nights = [day for day in range(7) if is_within(sunday, early_ms + day * DAY_MS)]
+    assert nights == [4]  # Monday 1970-01-05
+
+
+def test_a_part_that_ends_when_it_begins_lasts_a_day() -> None:
+    day = Scheduled(calendar=Utc(), days=frozenset({4}), from_min=480, to_min=480)
+    minutes = (479, 480, 1440, 1440 + 479, 1440 + 480)
+    told = [is_within(day, FRIDAY_MS + 60_000 * minute) for minute in minutes]
+    assert told == [False, True, True, True, False]
+
+
 def test_a_part_of_the_day_ends_before_its_last_minute_begins() -> None:
     office = Scheduled(calendar=Utc(), days=frozenset({4}), from_min=480, to_min=1440)
     minutes = (479, 480, 1439, 1440)
@@ -109,6 +160,7 @@ def test_a_part_of_the_day_ends_before_its_last_minute_begins() -> None:
 
 def test_a_schedule_is_unknown_until_the_clock_is_set_and_looked_at_every_minute() -> None:
     seen = watch(NIGHT)
+    assert seen.due_s() == inf
     at_ms = FRIDAY_MS + 23 * 3_600_000 + 15_000
     assert seen.look({}, Stamp(50.0, at_ms, ClockState.UNSYNCED), 50.0) is None
     assert seen.due_s() == 95.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from math import sin
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.core.conditions import is_timed, streamed_points, watch
 from agent.core.spec import AllOf, Contact, Faster, Flat, Leaking, Side, Threshold
-from agent.core.trends import slope_of
+from agent.core.trends import LeakWatch, slope_of
 from agent.core.watching import Truth, Watch
 from drivers.clock import Stamp
 from drivers.reading import Quality, Reading, Value
@@ -110,6 +111,13 @@ def test_flat_is_unknown_until_it_moved_or_hung_for_long_enough() -> None:
     assert room.look(201) is True
 
 
+def test_flat_is_unknown_from_its_very_first_reading() -> None:
+    room = Room(watch(Flat(point="t", for_s=100.0)))
+    assert room.watch.due_s() == float("inf")
+    assert room.read("t", 20.0, 0) is None
+    assert room.look(99) is None
+
+
 def test_flat_begins_anew_with_what_was_not_known() -> None:
     room = Room(watch(Flat(point="t", for_s=100.0)))
     room.read("t", 1.0, 0)
@@ -182,6 +190,41 @@ def test_a_gap_of_more_than_a_quarter_of_the_window_begins_it_anew() -> None:
     assert room.read("p", None, 3700) is None
     assert room.read("p", 474.0, 4560) is True
     assert room.read("p", 400.0, 4560 + 916) is None
+
+
+def test_a_gap_of_a_quarter_of_the_window_is_bridged() -> None:
+    room = Room(watch(LEAK))
+    room.read("pump", False, 0)
+    told = [room.read("p", 500.0 - 25.0 * at_s / 3600, at_s) for at_s in range(0, 4501, 900)]
+    assert told == [None, None, None, None, True, True]
+
+
+def test_a_fall_of_exactly_the_limit_is_a_leak() -> None:
+    exact = replace(LEAK, limit=3600 / 1024, window_s=3840.0)  # numbers a computer holds exactly
+    room = Room(watch(exact))
+    room.read("pump", False, 0)
+    assert [room.read("p", 500 - at_s / 1024, at_s) for at_s in range(0, 3841, 16)][-1] is True
+
+
+def test_the_memory_of_a_leak_does_not_grow_with_the_poll_rate() -> None:
+    room = Room(seen := LeakWatch(LEAK, watch(LEAK.quiet)))
+    room.read("pump", False, 0)
+    for step in range(20_000):
+        room.read("p", 500.0, step / 2)
+    # one a slice, which is 15 s here, and the far end is the newest that is a whole window old
+    assert [at_s for at_s, _ in seen._kept] == [1000.0 + 15 * (step + 426) for step in range(241)]
+
+
+def test_a_reading_from_the_future_is_taken_once_and_makes_no_window_whole_by_itself() -> None:
+    room = Room(watch(LEAK))
+    room.read("pump", False, 0)
+    for at_s in range(0, 3001, 30):
+        room.read("p", 500.0, at_s)
+    ahead = replace(room.latest["p"], at=Stamp(9e9, 0))
+    room.latest["p"] = ahead
+    assert room.look(3030) is None
+    assert room.look(3700) is None
+    assert room.read("p", 500.0, 3710) is False
 
 
 @given(st.floats(-50, 50), st.floats(-1000, 1000), st.integers(2, 60))

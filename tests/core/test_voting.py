@@ -9,8 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.conditions import is_timed, points_of, streamed_points, watch
-from agent.core.spec import AtLeast, Contact, Scheduled, Side, Threshold, Verified
+from agent.core.spec import (
+    AllOf,
+    AnyOf,
+    AtLeast,
+    Condition,
+    Contact,
+    Leaking,
+    Scheduled,
+    Side,
+    Threshold,
+    Verified,
+)
 from agent.core.watching import Truth
+from drivers.clock import ClockState, Stamp
 from tests.core.test_trends import Room
 
 VOTERS = ("a", "b", "c")
@@ -141,6 +153,16 @@ def test_a_voter_in_its_deadband_after_a_restart_still_counts() -> None:
     assert room.read("a", True, 0) is True
 
 
+def test_without_a_time_out_one_voter_is_no_alarm_after_a_restart_either() -> None:
+    room = Room(watch(AtLeast(count=2, parts=TWO_OF_THREE.parts)))
+    room.watch.hold()
+    for name in VOTERS:
+        room.read(name, False, 0)
+    assert room.read("a", True, 1) is False
+    assert room.read("b", True, 2) is True
+    assert room.read("b", False, 3) is False
+
+
 def test_what_a_vote_looks_at_and_whether_time_matters() -> None:
     assert points_of(TWO_OF_THREE) == VOTERS
     assert is_timed(TWO_OF_THREE)
@@ -211,3 +233,25 @@ def test_a_schedule_has_no_point() -> None:
     night = Scheduled(calendar=Utc(), days=frozenset(range(7)), from_min=1320, to_min=360)
     assert points_of(night) == ()
     assert is_timed(Verified(part=night, window_s=60.0, blank_s=0.0))
+
+
+NIGHT = Scheduled(calendar=Utc(), days=frozenset(range(7)), from_min=1320, to_min=360)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        AllOf(parts=(NIGHT, Contact(point="a"))),
+        AnyOf(parts=(NIGHT, Contact(point="a"))),
+        AtLeast(count=2, parts=(NIGHT, Contact(point="a")), timeout_s=600.0),
+        Verified(part=NIGHT, window_s=60.0, blank_s=5.0),
+        Leaking(point="p", limit=20.0, window_s=3600.0, quiet=NIGHT),
+    ],
+)
+def test_what_is_made_of_a_schedule_is_due_with_it(condition: Condition) -> None:
+    seen = watch(condition)
+    assert seen.due_s() == float("inf")
+    at = Stamp(50.0, 12 * 3_600_000 + 15_000, ClockState.UNSYNCED)
+    assert seen.look({}, at, 50.0) is None
+    assert seen.due_s() == 95.0
+    assert is_timed(condition)
