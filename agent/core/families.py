@@ -43,9 +43,9 @@ def _tie_parents(alarms: Mapping[str, Alarm]) -> None:
         alarms[name].children = tuple(sorted(children, key=lambda each: each.order))
 
 
-def _names_above(alarm: Alarm, alarms: Mapping[str, Alarm]) -> dict[str, None]:
+def _names_above(alarm: Alarm, alarms: Mapping[str, Alarm]) -> list[str]:
     """Return the rules above `alarm`, near and far; a circle does not put it above itself."""
-    names: dict[str, None] = {}
+    names: list[str] = []
     ahead = [alarm]
     while ahead:
         spec = ahead.pop().spec
@@ -53,6 +53,6 @@ def _names_above(alarm: Alarm, alarms: Mapping[str, Alarm]) -> dict[str, None]:
             continue
         for name in spec.suppressed_by:
             if name in alarms and name not in names and name != alarm.spec.id:
-                names[name] = None
+                names.append(name)
                 ahead.append(alarms[name])
     return names

@@ -60,7 +60,7 @@ def test_a_threshold_is_held_by_its_deadband(
     [
         (
             ROOM,
-            [20, 10.0, 9.9, 11.9, 12.0, 30.0, 30.1, 28.1, 28.0, 9.9],
+            [11, 10.0, 9.9, 11.9, 12.0, 30.0, 30.1, 28.1, 28.0, 9.9],
             [False, False, True, True, False, False, True, True, False, True],
         ),
         (

@@ -86,6 +86,7 @@ def test_the_first_of_a_group_is_known_until_the_whole_group_is_normal() -> None
     assert first_out(world) == ["r0"]
     world.read({"p0": False})
     assert first_out(world) == []
+    assert view(world, "r0").is_first_out is False
 
 
 def test_tests_and_real_alarms_each_have_their_first() -> None:
@@ -153,6 +154,33 @@ def test_what_is_clearing_or_inhibited_is_told_anew_only_later() -> None:
     assert world.alarms() == {"r0": "active_unacked"}
 
 
+def test_what_was_clearing_and_came_back_is_told_anew_one_time_later() -> None:
+    world = World(site(rule(0, realarm_s=60.0, off_delay_s=20.0)))
+    world.read({"p0": True})
+    world.command("ack")
+    world.advance(55.0)
+    world.read({"p0": False})
+    world.advance(10.0)
+    world.read({"p0": True})
+    world.advance(54.0)
+    assert world.alarms() == {"r0": "active_acked"}
+    world.advance(2.0)
+    assert world.alarms() == {"r0": "active_unacked"}
+
+
+def test_each_alarm_has_its_own_time_to_be_seen_anew_however_short() -> None:
+    world = World(site(rule(0, realarm_s=1.0), rule(1, realarm_s=30.0), rule(2, realarm_s=0.5)))
+    world.read({"p0": True, "p1": True, "p2": True})
+    world.command("ack")
+    world.advance(0.5)
+    assert [each for each, state in world.alarms().items() if state == "active_unacked"] == ["r2"]
+    world.advance(0.5)
+    assert world.alarms()["r0"] == "active_unacked"
+    assert world.alarms()["r1"] == "active_acked"
+    world.advance(29.0)
+    assert world.alarms()["r1"] == "active_unacked"
+
+
 @pytest.mark.parametrize("is_late", [False, True])
 def test_the_time_begins_anew_after_a_restart(is_late: bool) -> None:
     world = World(site(rule(0, realarm_s=60.0)))
@@ -205,6 +233,17 @@ def test_three_cycles_in_a_minute_chatter_and_a_calm_minute_ends_it(
     assert not view(world).is_chattering
 
 
+def test_only_the_last_cycles_count() -> None:
+    world = World(site(rule(0)))
+    cycle(world, 5, 60.0)
+    cycle(world, 2, 5.0)
+    assert not of(world, EventKind.CHATTERING)
+    cycle(world, 1, 5.0)
+    assert [event.to_state for event in of(world, EventKind.CHATTERING)] == ["chattering"]
+    world.advance(60.0)
+    assert view(world).is_chattering is False
+
+
 def test_slower_cycles_do_not_chatter() -> None:
     world = World(site(rule(0)))
     cycle(world, 6, 30.0)
@@ -240,6 +279,24 @@ def test_ten_new_alarms_in_ten_minutes_are_a_flood_until_fewer_than_five_are() -
     assert len(of(world, EventKind.FLOOD)) == 2
 
 
+def test_each_flood_is_written_down_with_its_begin_and_its_end() -> None:
+    world = World(MANY)
+    for _ in range(2):
+        raise_each(world, *range(10), every_s=0.0)
+        begin = Event(
+            kind=EventKind.FLOOD,
+            subject="box-1",
+            at=world.clock.stamp(),
+            from_state="steady",
+            to_state="flood",
+        )
+        world.read(dict.fromkeys((f"p{number}" for number in range(10)), False))
+        world.advance(600.0)
+        end = replace(begin, at=world.clock.stamp(), from_state="flood", to_state="steady")
+        assert of(world, EventKind.FLOOD)[-2:] == [begin, end]
+    assert len(of(world, EventKind.FLOOD)) == 4
+
+
 def test_ten_alarms_over_a_longer_time_are_none_and_tests_do_not_count() -> None:
     world = World(MANY)
     raise_each(world, *range(10), every_s=67.0)
@@ -251,13 +308,26 @@ def test_ten_alarms_over_a_longer_time_are_none_and_tests_do_not_count() -> None
     assert not of(drilled, EventKind.FLOOD)
 
 
-# -- manual call points ---------------------------------------------------------------------------
+# -- the fault hierarchy ---------------------------------------------------------------------------
 
 
 def alarms(*specs: tuple[RuleSpec, str]) -> dict[str, Alarm]:
     made = {spec.id: Alarm(spec, zone) for spec, zone in specs}
     tie(made)
     return made
+
+
+def test_what_is_above_is_found_near_and_far_and_only_fire_and_gas_have_nothing_above() -> None:
+    bus, line, end = rule(3), rule(1, suppressed_by=("r3",)), rule(0, suppressed_by=("r1", "r2"))
+    fire = rule(2, alarm_class=AlarmClass.FIRE, suppressed_by=("r3",))
+    made = alarms(*((each, "") for each in (bus, line, end, fire)))
+    assert {
+        name: sorted(each.spec.id for each in alarm.parents) for name, alarm in made.items()
+    } == {"r3": [], "r1": ["r3"], "r0": ["r1", "r2", "r3"], "r2": []}
+    assert [each.spec.id for each in made["r3"].children] == ["r1", "r0"]
+
+
+# -- manual call points ---------------------------------------------------------------------------
 
 
 def stand(alarm: Alarm, *, is_test: bool = False) -> None:
