@@ -102,7 +102,7 @@ def faults_of(spec: QuantitySpec) -> tuple[str, ...]:
 class Decoder:
     """Decodes the words of one quantity."""
 
-    __slots__ = ("_digits", "_is_plain", "spec", "width")
+    __slots__ = ("_digits", "_is_bare", "_is_plain", "_is_signed", "_is_word", "spec", "width")
 
     def __init__(self, spec: QuantitySpec) -> None:
         """Raises ValueError when the definition makes no sense."""
@@ -112,12 +112,23 @@ class Decoder:
         self.width = width(spec)
         self._is_plain = spec.scale == 1 and spec.offset == 0
         self._digits = max(_decimals(spec.scale), _decimals(spec.offset))
+        # most quantities are one whole number in one register: the short way through `decode`
+        self._is_signed = spec.type is DataType.S16
+        self._is_word = spec.byte_order is Order.BIG and spec.type in (DataType.U16, DataType.S16)
+        has_range = spec.valid_min is not None or spec.valid_max is not None
+        self._is_bare = self._is_plain and not (spec.enum or spec.loop or has_range)
 
     def decode(self, words: Sequence[int]) -> Decoded:
         """Return what the words mean; `words` are exactly the quantity's registers or its one bit."""
         spec = self.spec
         if len(words) != self.width:
             return _bad(REASON_LENGTH)
+        if self._is_word:
+            word = words[0]
+            if word in spec.sentinels:
+                return _bad(REASON_SENTINEL)
+            whole = word - 0x10000 if self._is_signed and word > 0x7FFF else word
+            return Decoded(whole, Quality.GOOD) if self._is_bare else self._code(whole)
         if spec.type is DataType.BOOL:
             return self._code(int(bool(words[0])))
         data = _in_order(spec, words)

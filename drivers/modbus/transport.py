@@ -358,7 +358,9 @@ class Link:
     ) -> tuple[ModbusPDU, Stamp]:
         loop = asyncio.get_running_loop()
         ready_s = self._ready_s if request is None else self.ready_s
-        await asyncio.sleep(max(0.0, ready_s + gap_s - loop.time()))
+        wait_s = ready_s + gap_s - loop.time()
+        if wait_s > 0 or self._is_rtu:  # on RTU the loop is to hear first what has come unasked
+            await asyncio.sleep(max(0.0, wait_s))
         client = self._client
         if client is None or not self.is_open:
             raise PortUnavailable(self._source, "not open")
