@@ -57,11 +57,24 @@ def test_an_answer_of_the_same_length_may_be_the_late_one_and_ends_nothing() -> 
     assert owed.sounding(1, read(4), 1.0) == read(3)
 
 
-def test_a_sounding_without_an_answer_is_owed_as_well() -> None:
+def test_a_sounding_may_be_made_again_as_long_as_the_question_was_not() -> None:
     owed = Owed()
-    for count in (4, 3):
-        owed.unanswered(1, read(count), 0.0)
-    assert owed.sounding(1, read(4), 1.0) == read(2)
+    for asked_s, count in ((0.0, 4), (1.0, 3)):
+        owed.unanswered(1, read(count), asked_s)
+    assert owed.sounding(1, read(4), 2.0) == read(3)
+    owed.answered(1, read(3))  # to whichever of the two: both came after the question
+    assert owed.sounding(1, read(4), 2.1) is None
+
+
+def test_a_sounding_older_than_the_question_proves_nothing() -> None:
+    owed = Owed()
+    for asked_s, count in ((0.0, 4), (1.0, 3), (2.0, 4)):
+        owed.unanswered(1, read(count), asked_s)
+    assert owed.sounding(1, read(4), 3.0) == read(2)
+    owed.answered(1, read(3))  # may be the one from before
+    assert owed.sounding(1, read(4), 3.1) == read(2)
+    owed.answered(1, read(2))
+    assert owed.sounding(1, read(4), 3.2) is None
 
 
 def test_after_soundings_in_vain_the_question_itself_is_asked() -> None:
