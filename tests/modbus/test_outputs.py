@@ -120,7 +120,8 @@ async def test_a_refused_write_says_so() -> None:
 async def test_the_latest_write_wins_and_a_given_up_one_is_not_sent() -> None:
     heard = Heard()
     async with tcp_slave() as slave:
-        async with running(bus_spec(slave, device(1, outputs=SIREN)), heard) as bus:
+        spec = bus_spec(slave, device(1, outputs=SIREN), timeout_s=2.0)
+        async with running(spec, heard) as bus:
             await heard.until(lambda: heard.value("d1.online") is True)
             slave.memory.delay_s = 0.08
             line = bus.line("siren")
