@@ -1,4 +1,8 @@
-"""What every test gets: no task may outlive its test, no error may go unheard, the loop may not be blocked."""
+"""What every test gets.
+
+No task may outlive its test, no error may go unheard, the loop may not be blocked, no message may break the
+published contract.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import inspect
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +20,9 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
 from drivers.clock import ManualClock
+from tests.uplink.watch import BARE, Watch, watching
 
+ROOT = Path(__file__).parents[1]
 IN_CI = os.environ.get("CI") == "true"
 
 # A busy machine is no fault of the code: no example is judged by how long it took.
@@ -48,6 +55,23 @@ async def no_leftovers(request: pytest.FixtureRequest) -> AsyncIterator[None]:
         await asyncio.wait(left, timeout=1)
     assert not left, f"tasks left behind: {[task.get_name() for task in left]}"
     assert not unheard, f"errors nobody heard: {unheard}"
+
+
+@pytest.fixture(scope="session")
+def contract_watch() -> Iterator[Watch]:
+    """What sees every message of the whole session."""
+    watch = Watch()
+    with watching(watch):
+        yield watch
+
+
+@pytest.fixture(autouse=True)
+def contract_is_kept(request: pytest.FixtureRequest, contract_watch: Watch) -> Iterator[None]:
+    """Fail a test in which a message was published, or a command taken, that breaks docs/schemas."""
+    contract_watch.faults.clear()
+    yield
+    if not any(request.path == ROOT / each for each in BARE):
+        contract_watch.verdict()
 
 
 @pytest.fixture

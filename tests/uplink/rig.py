@@ -16,12 +16,9 @@ from agent.uplink.errors import UplinkError
 from agent.uplink.notes import Note
 from agent.uplink.session import Timing, Uplink
 from agent.uplink.sinks import Sink
-from agent.uplink.sinks.native import NativeSink
 from agent.uplink.spec import Protocol, UplinkSpec
 from agent.uplink.subscriber import Garbled, Heard, subscribe
-from agent.uplink.topics import Topics
 from drivers.clock import Clock, ManualClock
-from tests.uplink.contract import JudgingSink
 from tests.uplink.fake_cursor import FakeCursor
 from tests.uplink.samples import BOOT, SITE
 
@@ -155,16 +152,7 @@ async def running(
         on_certificate=None
         if certificates is None
         else lambda is_good, why: certificates.append((is_good, why)),
-        sink=sink
-        or JudgingSink(
-            NativeSink(
-                Topics("plantroom/v1", SITE.site, SITE.box),
-                site=site,
-                boot=BOOT,
-                version="0.1.0",
-                config_hash="c0ffee",
-            )
-        ),
+        sink=sink,
     )
     if desk is not None:
         uplink.obey(desk)

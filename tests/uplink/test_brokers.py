@@ -25,7 +25,8 @@ from agent.simulate.proxy import LinkState, TcpProxy
 from agent.uplink.spec import Protocol
 from tests.outbox.room import reading
 from tests.uplink.broker import Broker, free_port
-from tests.uplink.rig import until
+from tests.uplink.commands import Room
+from tests.uplink.rig import running, until, witness
 from tests.uplink.wire import WINDOW, Plant, Wire, agents
 
 HERE = Path(__file__).parent
@@ -39,13 +40,18 @@ class Aedes:
     def __init__(self, node: str, most_bytes: int | None = None) -> None:
         """With `most_bytes` it hangs up at whoever publishes more."""
         self._node = node
-        self._options = () if most_bytes is None else (str(most_bytes),)
+        self._most_bytes = most_bytes or 0
+        self.refused = ""
+        """Part of the topics at which it hangs up; from the next start on."""
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [self._node, str(HERE / "aedes_broker.js"), str(self.port), *self._options],
+            [
+                *(self._node, str(HERE / "aedes_broker.js")),
+                *(str(self.port), str(self._most_bytes), self.refused),
+            ],
             stdin=subprocess.PIPE,
             env={**os.environ, "NODE_PATH": str(NODE_MODULES)},
         )
@@ -332,6 +338,84 @@ async def test_a_broker_that_refuses_for_a_while_gets_everything_once_it_takes_i
     assert_nothing_lost(wire, plant)
     assert wire.doubles == 0
     assert grown_mib(before_kib) < MOST_GROWN_MIB
+
+
+async def test_on_311_mosquitto_acknowledges_what_it_refuses_so_that_no_box_can_know(
+    need: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Not ours to mend: what docs/uplinks.md warns of. A broker that acts otherwise fails this."""
+    kind = KINDS[1]
+    plant, wire = Plant(), Wire(kind.protocol)
+    rules = tmp_path / "acl"
+    rules.write_text("topic write plantroom/v1/+/+/status/#\ntopic read plantroom/#\n", "utf-8")
+    rules.chmod(0o644)
+    async with (
+        broker_of(kind, tmp_path, need, f"acl_file {rules}") as broker,
+        TcpProxy("127.0.0.1", broker.port, record=wire) as link,
+        witness(broker.port) as heard,
+        agents(tmp_path / "outbox", {"cloud": link.port}, protocol=kind.protocol) as (
+            outbox,
+            is_up,
+        ),
+    ):
+        await until(lambda: is_up("cloud"), 10)
+        await plant.flow(outbox, 10)
+        await until(lambda: outbox.stats().unsent_by_uplink == {"cloud": 0}, 20)
+        await until(lambda: bool(heard.statuses))
+    assert_nothing_lost(wire, plant)  # by all that was said on the wire
+    assert not heard.events
+    assert not heard.batches
+
+
+async def test_on_311_aedes_hangs_up_at_what_it_refuses_and_gets_it_once_it_is_allowed(
+    need: Callable[[str], str], tmp_path: Path
+) -> None:
+    kind = KINDS[2]
+    plant, wire = Plant(), Wire(kind.protocol)
+    broker = make(kind, tmp_path, need)
+    assert isinstance(broker, Aedes)
+    broker.refused = "/event/"
+    broker.start()
+    try:
+        async with (
+            TcpProxy("127.0.0.1", broker.port, record=wire) as link,
+            agents(tmp_path / "outbox", {"cloud": link.port}, protocol=kind.protocol) as (
+                outbox,
+                is_up,
+            ),
+        ):
+            await plant.flow(outbox, 20)
+            await until(lambda: len(wire.published) >= 4, 30)
+            assert not wire.events, "none is taken for delivered"
+            assert outbox.stats().unsent_by_uplink["cloud"] >= len(plant.events)
+            broker.refused = ""
+            await asyncio.to_thread(broker.stop)
+            await asyncio.to_thread(broker.start)
+            await until(lambda: is_up("cloud"), 20)
+            await until(lambda: outbox.stats().unsent_by_uplink == {"cloud": 0}, 60)
+    finally:
+        broker.stop()
+    assert_nothing_lost(wire, plant)
+    assert not list((tmp_path / "outbox").rglob("quarantine/*")), "a small one is never given up"
+
+
+async def test_on_311_a_refused_subscription_is_known_by_its_code(
+    need: Callable[[str], str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind = KINDS[2]
+    broker = make(kind, tmp_path, need)
+    assert isinstance(broker, Aedes)
+    broker.refused = "/cmd/"
+    broker.start()
+    try:
+        async with running(broker.port, protocol=kind.protocol, desk=Room(tmp_path).desk) as rig:
+            rig.board.put_state(reading(400.0))
+            await until(lambda: rig.uplink.stats().publishes == 3, 10)
+            assert rig.is_up
+            assert not rig.is_listening
+            assert "hears no commands" in caplog.text
+    finally:
+        broker.stop()
 
 
 MOST_BYTES = 8_000

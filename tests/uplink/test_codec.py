@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
-from ruamel.yaml import YAML
 
 from agent.core.effects import AlarmState, EventKind
 from agent.core.spec import AlarmClass, OutputKind, PointKind
@@ -33,7 +32,7 @@ from agent.uplink.sinks.native import NativeSink
 from agent.uplink.topics import Topics, take_apart
 from drivers.clock import ClockState, Stamp
 from drivers.reading import Quality, Value
-from tests.uplink.contract import DOCS, VALIDATORS, judge, load
+from tests.uplink.contract import VALIDATORS, judge, load
 from tests.uplink.samples import BOOT, SITE, alarm, batch, event, reading, stamp
 
 SINK = NativeSink(
@@ -256,20 +255,6 @@ def test_commands_and_results_have_their_contract() -> None:
     VALIDATORS[Schema.RES].validate(
         {"schema": "res/1", "id": "c-1", "ok": True, "code": "done", "message": "", "ts": 1}
     )
-
-
-def test_asyncapi_refers_to_every_schema_and_every_channel() -> None:
-    content = YAML(typ="safe").load((DOCS / "asyncapi.yaml").read_text("utf-8"))
-    assert content["asyncapi"].startswith("3.")
-    text = (DOCS / "asyncapi.yaml").read_text("utf-8")
-    for schema in Schema:
-        assert f"./schemas/{schema.file}" in text
-    addresses = {each["address"].split("/")[-2] for each in content["channels"].values()}
-    assert addresses == {schema.split("/")[0] for schema in Schema}
-    for name, operation in content["operations"].items():
-        pointer = operation["channel"]["$ref"].rsplit("/", 1)[1]
-        assert pointer in content["channels"], name
-        assert operation["bindings"]["mqtt"]["qos"] == 1
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ from agent.uplink.spec import CommandsSpec, Protocol, UplinkSpec
 from drivers.clock import Clock, ClockState, SystemClock
 from tests.uplink.broker import Broker
 from tests.uplink.commands import EVERYTHING, Room, payload
-from tests.uplink.conftest import MakeBroker
 from tests.uplink.rig import QUICK, Rig, running, until
 from tests.uplink.samples import alarm, reading
+from tests.uplink.scripted import Script, scripted
 
 BOTH = pytest.mark.parametrize("protocol", list(Protocol), ids=lambda each: f"mqtt-{each}")
 HOME = "plantroom/v1/riverside/b1"
@@ -172,16 +172,20 @@ async def test_a_command_sent_while_the_link_is_down_arrives_with_it(
     assert [each.id for each in room.done] == ["waiting"]
 
 
+@pytest.mark.parametrize("code", [128, 135])
 async def test_a_broker_that_lets_it_hear_nothing_is_no_reason_to_stop_sending(
-    make_broker: MakeBroker, tmp_path: Path
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
-    rules = tmp_path / "acl"
-    rules.write_text(f"topic write {HOME}/#\n", "utf-8")
-    broker = make_broker(f"acl_file {rules}")
-    async with running(broker.port, desk=Room(tmp_path).desk) as rig:
+    async with (
+        scripted(Script(suback_code=code)) as script,
+        running(script.port, desk=Room(tmp_path).desk) as rig,
+    ):
         rig.board.put_state(reading(400.0))
         await until(lambda: rig.uplink.stats().publishes == 3)
         assert rig.is_up
+        assert not rig.is_listening
+        (told,) = [each for each in caplog.messages if "hears no commands" in each]
+        assert str(code) in told
 
 
 async def test_a_huge_message_costs_neither_memory_nor_the_link(
