@@ -1,7 +1,7 @@
 """The uplink's hard cases in full: brokers killed again and again or away for long, hostile commands.
 
 `python -m benchmarks.uplink_brokers [--kills 50] [--away 75] [--outages 5] [--hostile 10000] [--good 1000]`.
-The small version of the same runs is tests/uplink (test_brokers, test_commands), whose parts this uses.
+The small version of the same runs is tests/uplink/test_brokers.py and tests/app/test_hostile_commands.py.
 Needs mosquitto, and node with aedes (`make test` installs both).
 """
 
@@ -15,14 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from agent.uplink.spec import CommandsSpec, Protocol
+from agent.uplink.spec import Protocol
 from benchmarks.figures import print_table
-from drivers.clock import ClockState, SystemClock
-from tests.uplink.broker import Broker
-from tests.uplink.commands import EVERYTHING, Room
-from tests.uplink.rig import until
+from tests.app.test_hostile_commands import besiege
 from tests.uplink.test_brokers import KINDS, Kind, kill_again_and_again, stay_away
-from tests.uplink.test_commands import box, cloud, flood
 from tests.uplink.wire import WINDOW
 
 LONGEST_RETURN_S = 12.0
@@ -85,39 +81,35 @@ async def outages(kind: Kind, away_s: float, times: int) -> tuple[list[str], boo
 
 
 async def hostility(protocol: Protocol, hostile: int, good: int) -> tuple[list[str], bool]:
-    """Return a row of the table of commands, and whether all held."""
+    """Return a row of the table of commands against the whole agent, and whether all held."""
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
-        broker = Broker(program("mosquitto"), Path(folder), "max_queued_messages 0")
-        broker.start()
-        room = Room(Path(folder), spec=CommandsSpec(allow=EVERYTHING, per_minute=10**6))
-        clock = SystemClock()
-        clock.state = ClockState.SYNCED
-        try:
-            async with (
-                box(broker, room, protocol, clock) as rig,
-                cloud(broker.port, protocol) as asker,
-            ):
-                await flood(asker, clock, hostile, good)
-                await until(lambda: len(room.done) >= good, 300)
-                await asyncio.sleep(5.0)
-                connects = rig.uplink.stats().connects
-        finally:
-            broker.stop()
-    ids = [each.id for each in room.done]
-    moved = sum(each.name != "ack" for each in room.done)
-    grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024
+        siege = await besiege(
+            Path(folder), most=hostile, good_ones=good, protocol=protocol, limit_s=900.0
+        )
+    siege.judge()
     row = [
         f"mosquitto, {protocol}",
-        str(hostile),
-        str(moved),
-        f"{len(set(ids))} of {good}",
-        str(len(ids) - len(set(ids))),
-        str(len(room.events)),
-        f"{grown_mib:.0f}",
+        f"{hostile}",
+        "0",
+        "0",
+        f"{len(siege.done)} of {good}",
+        f"{sum(count - 1 for count in siege.done.values())}",
+        f"{siege.by_desk} + {sum(siege.refused.values()) - siege.by_desk}",
+        f"{siege.log_lines}",
+        f"{(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024:.0f}",
     ]
-    held = not moved and len(ids) == len(set(ids)) == good and connects == 1
-    return row, held and len(room.events) < 500
+    return row, siege.by_desk < 500 and siege.log_lines < 1000
+
+
+async def bounded(hostile: int) -> tuple[list[str], bool]:
+    """Return a row of the same at a site's own rate of commands, and whether the log stayed small."""
+    with tempfile.TemporaryDirectory() as folder:
+        siege = await besiege(Path(folder), most=hostile, good_ones=0, per_minute=60, limit_s=900.0)
+    siege.judge()
+    events = sum(siege.refused.values())
+    row = ["mosquitto, 5, 60 a minute", f"{hostile}", "0", "0", "-", "-"]
+    return [*row, f"{events}", f"{siege.log_lines}", "-"], events < 500
 
 
 async def run(times: int, away: tuple[float, int], hostile: int, good: int) -> bool:
@@ -143,8 +135,19 @@ async def run(times: int, away: tuple[float, int], hostile: int, good: int) -> b
         [row for row, _ in longer],
     )
     hostilities = [await hostility(each, hostile, good) for each in Protocol]
+    hostilities.append(await bounded(hostile))
     print_table(
-        ["broker", "hostile", "carried out", "good done", "done twice", "events", "RSS + MiB"],
+        [
+            "broker",
+            "hostile",
+            "outputs moved",
+            "states changed",
+            "good done",
+            "done twice",
+            "events of refusals: desk + alarms",
+            "log lines",
+            "RSS + MiB",
+        ],
         [row for row, _ in hostilities],
     )
     return all(held for _, held in (*done, *longer, *hostilities))

@@ -1,6 +1,6 @@
 """How long an uplink does not listen after a message larger than any command. Pure.
 
-On MQTT 3.1.1 a broker cannot be told to keep such a message back, so the link ends at it. One that is
+The link ends at such a message, and the session with it, so that it does not come again. One that is
 retained would end it again at each subscription, so each costs a longer time without commands; what
 the box has to say goes out meanwhile.
 """

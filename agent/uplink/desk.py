@@ -93,6 +93,7 @@ class CommandDesk:
         self._submit = submit
         self._append = append
         self._clock = clock
+        self._opened_s = clock.stamp().mono_s
         self._longest_ms = spec.longest_s * 1000
         self._rate = _Bucket(BURST, spec.per_minute / 60)
         self._refusals = _Bucket(REFUSAL_BURST, REFUSALS_PER_MINUTE / 60)
@@ -105,7 +106,7 @@ class CommandDesk:
         `show_all` has the uplink show every state and alarm anew.
         """
         now = self._clock.stamp()
-        await self._taken.load(now)
+        await self._taken.load()
         request: Request | None = None
         id_ = ""
         refusal = self._unreadable(asked)
@@ -179,7 +180,9 @@ class CommandDesk:
             return _refused("expired", "it came too late")
         if request.ts_ms > now.wall_ms + SKEW_MS:
             return _refused("expired", "its ts lies in the future: one of the clocks is wrong")
-        if request.ts_ms < self._taken.not_before_ms and request.name not in HARMLESS:
+        opened_ms = now.wall_ms - round((now.mono_s - self._opened_s) * 1000)
+        is_older = self._taken.is_forgetful and request.ts_ms < opened_ms
+        if is_older and request.name not in HARMLESS:
             return _refused("expired", "made before this start, of which nothing is remembered")
         return None
 

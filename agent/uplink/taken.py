@@ -6,6 +6,7 @@ come again. Shared by all uplinks of a box.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,20 +40,20 @@ class TakenCommands:
         self._note = Note(path)
         self._taken: dict[str, Taken] = {}
         self._is_loaded = False
-        self.not_before_ms = 0
-        """Commands made before this may have been carried out by a run of which nothing is known."""
+        self._loading = asyncio.Lock()
+        self.is_forgetful = False
+        """Nothing is known of earlier runs: what was made before this one may have been carried out."""
 
-    async def load(self, now: Stamp) -> None:
+    async def load(self) -> None:
         """Bring in what earlier runs took; does nothing the second time."""
-        if self._is_loaded:
-            return
-        self._is_loaded = True
-        table = await self._note.load()
-        if table is None:
-            self.not_before_ms = now.wall_ms
-            return
-        for id_, entry in table.items():
-            self._taken[id_] = _entry(entry)
+        async with self._loading:  # two uplinks may hear their first command at once
+            if self._is_loaded:
+                return
+            table = await self._note.load()
+            self.is_forgetful = table is None
+            for id_, entry in (table or {}).items():
+                self._taken[id_] = _entry(entry)
+            self._is_loaded = True
 
     def find(self, id_: str) -> Taken | None:
         """Return what is known of an id."""

@@ -75,12 +75,12 @@ class Room:
         """The agent starts (anew): only what is on the disk is known."""
         self.desk = self.make_desk(self.clock)
 
-    def make_desk(self, clock: Clock) -> CommandDesk:
+    def make_desk(self, clock: Clock, taken: TakenCommands | None = None) -> CommandDesk:
         return CommandDesk(
             self.spec,
             identity=IDENTITY,
             site=self.site,
-            taken=TakenCommands(self.folder / "uplinks" / "commands.json"),
+            taken=taken or TakenCommands(self.folder / "uplinks" / "commands.json"),
             submit=self.submit,
             append=self.events.append,
             clock=clock,

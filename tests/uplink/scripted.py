@@ -20,8 +20,8 @@ class Script:
     connack_after_s: float = 0.0
     puback_code: dict[str, int] = field(default_factory=dict)
     """Reason code by topic; 0 otherwise. 256: no answer at all."""
-    suback_code: int = 0
-    """Reason code of every SUBACK."""
+    suback_code: int | None = 0
+    """Reason code of every SUBACK; None: no answer."""
     hang_up_at: str = ""
     """Topic at which it sends DISCONNECT 149 and closes."""
     after_connack: bytes = b""
@@ -71,7 +71,7 @@ async def _serve(
                 asyncio.get_running_loop().call_later(
                     0.01, _answer, script, writer, b"\x40\x04" + mid + bytes([code, 0])
                 )
-        elif kind == SUBSCRIBE:
+        elif kind == SUBSCRIBE and script.suback_code is not None:
             writer.write(b"\x90\x04" + body[:2] + bytes([0, script.suback_code]))
         elif kind == DISCONNECT:
             script.said_goodbye = True

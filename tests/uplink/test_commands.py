@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import resource
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -188,27 +189,31 @@ async def test_a_broker_that_lets_it_hear_nothing_is_no_reason_to_stop_sending(
         assert str(code) in told
 
 
-async def test_a_huge_message_costs_neither_memory_nor_the_link(
-    broker: Broker, tmp_path: Path
+@BOTH
+async def test_large_messages_are_refused_one_by_one_and_the_next_command_is_heard(
+    broker: Broker, tmp_path: Path, protocol: Protocol
 ) -> None:
+    """More of them than a broker has under way at once: mosquitto 2.0.11 keeps back what is larger than
+    the Maximum Packet Size, and goes deaf after twenty; so the box does not name one."""
     room = Room(tmp_path)
-    async with box(broker, room) as rig, cloud(broker.port) as asker:
-        await asker.ask("ack", b"x" * 1_000_000)  # the broker keeps it back (MQTT 5)
-        await asker.ask("ack", b"x" * 30_000)
-        await until(lambda: asker.codes() == ["too_large"])
+    async with box(broker, room, protocol) as rig, cloud(broker.port, protocol) as asker:
+        for size in (30_000, *[100_000] * 30):
+            await asker.ask("ack", b"x" * size)
         await asker.ask("ack", payload(room.clock))
-        await until(lambda: asker.codes() == ["too_large", "done"])
+        await until(lambda: "done" in asker.codes(), 20)
+        assert set(asker.codes()) == {"too_large", "done"}
         assert rig.uplink.stats().connects == 1
 
 
-async def test_on_311_a_huge_message_costs_the_commands_for_a_time_only(
-    broker: Broker, tmp_path: Path
+@BOTH
+async def test_a_huge_message_costs_the_commands_for_a_time_only(
+    broker: Broker, tmp_path: Path, protocol: Protocol
 ) -> None:
     room = Room(tmp_path)
     timing = replace(QUICK, deaf_s=0.5)
     async with (
-        box(broker, room, Protocol.V311, timing=timing) as rig,
-        cloud(broker.port, Protocol.V311) as asker,
+        box(broker, room, protocol, timing=timing) as rig,
+        cloud(broker.port, protocol) as asker,
     ):
         await asker.ask("ack", b"x" * 1_000_000)
         await until(lambda: rig.uplink.stats().connects == 2)
@@ -222,14 +227,15 @@ async def test_on_311_a_huge_message_costs_the_commands_for_a_time_only(
         assert len(room.done) == 1
 
 
-async def test_on_311_a_huge_message_that_is_retained_costs_ever_fewer_reconnects(
-    broker: Broker, tmp_path: Path
+@BOTH
+async def test_a_huge_message_that_is_retained_costs_ever_fewer_reconnects(
+    broker: Broker, tmp_path: Path, protocol: Protocol
 ) -> None:
     room = Room(tmp_path)
     timing = replace(QUICK, deaf_s=0.2)
     async with (
-        cloud(broker.port, Protocol.V311) as asker,
-        box(broker, room, Protocol.V311, timing=timing) as rig,
+        cloud(broker.port, protocol) as asker,
+        box(broker, room, protocol, timing=timing) as rig,
     ):
         await asker.ask("ack", b"x" * 1_000_000, retain=True)
         await until(lambda: rig.uplink.stats().connects == 3)
@@ -241,7 +247,24 @@ async def test_on_311_a_huge_message_that_is_retained_costs_ever_fewer_reconnect
         await asker.ask("ack", b"", retain=True)  # somebody takes it away
         await until(lambda: rig.is_listening, 20)
         await asker.ask("ack", payload(room.clock))
-        await until(lambda: "done" in asker.codes())
+        await until(lambda: "done" in asker.codes(), 20)
+
+
+@BOTH
+async def test_a_message_of_many_megabytes_takes_no_memory(
+    need: Callable[[str], str], broker: Broker, tmp_path: Path, protocol: Protocol
+) -> None:
+    pub, file = need("mosquitto_pub"), tmp_path / "huge"
+    file.write_bytes(b"x" * 40_000_000)
+    async with box(broker, Room(tmp_path), protocol) as rig:
+        before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        sender = await asyncio.create_subprocess_exec(
+            pub, "-p", str(broker.port), "-t", f"{HOME}/cmd/ack", "-q", "1", "-f", str(file)
+        )
+        await until(lambda: rig.uplink.stats().connects == 2, 30)
+        assert await sender.wait() == 0
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 20_000
+        await until(lambda: rig.is_up)
 
 
 async def test_a_flood_waits_in_the_broker(broker: Broker) -> None:

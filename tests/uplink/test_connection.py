@@ -276,9 +276,17 @@ async def test_a_polite_close_drops_the_will_and_an_abandoned_link_does_not(
             task.cancel()
 
 
-async def test_a_refused_subscription_is_an_error() -> None:
-    async with scripted(Script()) as script, linked(script.port) as connection:
-        with pytest.raises(LinkLost):
+@pytest.mark.parametrize("code", [128, 135, 143, 162])
+async def test_a_refused_subscription_is_an_error_with_its_code(code: int) -> None:
+    async with scripted(Script(suback_code=code)) as script, linked(script.port) as connection:
+        with pytest.raises(Refused) as caught:
+            await connection.subscribe("a/#")
+        assert caught.value.code == code
+
+
+async def test_no_answer_to_a_subscription_is_a_lost_link() -> None:
+    async with scripted(Script(suback_code=None)) as script, linked(script.port) as connection:
+        with pytest.raises(LinkLost, match="subscribe"):
             await connection.subscribe("a/#", timeout_s=0.1)
 
 

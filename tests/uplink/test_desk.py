@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.core.effects import EventKind, Outcome
-from agent.uplink.desk import BURST, REFUSAL_BURST, holding_rules
+from agent.uplink.desk import BURST, REFUSAL_BURST, Asked, holding_rules
 from agent.uplink.request import MOST_BYTES
 from agent.uplink.spec import CommandsSpec
+from agent.uplink.taken import TakenCommands
 from drivers.clock import ClockState
 from tests.uplink.commands import CUTTING, IDENTITY, Room, payload
 
@@ -132,6 +134,42 @@ async def test_without_its_memory_it_takes_nothing_that_may_have_been_done(
     assert await room.code("reset", body) == "expired"
     assert len(room.done) == 1
     assert await room.code("reset", payload(room.clock, "c2")) == "done"
+
+
+async def test_a_new_box_takes_its_first_command_however_long_it_was_under_way(room: Room) -> None:
+    body = payload(room.clock, args={"target": "shed-fire"})
+    room.clock.advance(5)
+    assert await room.code("reset", body) == "done"
+
+
+async def test_a_clock_that_is_set_later_lets_nothing_in_that_is_older_than_the_start(
+    room: Room,
+) -> None:
+    room.clock.state = ClockState.UNSYNCED
+    room.start()
+    room.clock.advance(30)
+    assert await room.code("ack") == "done"
+    room.clock.state = ClockState.SYNCED
+    now_ms = room.clock.stamp().wall_ms
+    for before_ms, code in ((31_000, "expired"), (29_000, "done")):
+        body = payload(room.clock, f"c{before_ms}", ts_ms=now_ms - before_ms, valid_s=200)
+        assert await room.code("reset", body) == code
+
+
+async def test_two_uplinks_that_hear_their_first_command_at_once_both_know_what_was_taken(
+    room: Room,
+) -> None:
+    body = payload(room.clock, args={"target": "shed-fire"})
+    assert await room.code("reset", body) == "done"
+    room.start()  # after it the memory is on the disk only
+    taken = TakenCommands(room.folder / "uplinks" / "commands.json")
+    desks = [room.make_desk(room.clock, taken) for _ in range(2)]
+    asked = Asked(name="reset", payload=body)
+    async with asyncio.TaskGroup() as tasks:
+        both = [tasks.create_task(each.take(asked, room.show_all)) for each in desks]
+    answers = [each.result() for each in both]
+    assert [each.outcome.code for each in answers if each is not None] == ["repeated"] * 2
+    assert len(room.done) == 1
 
 
 async def test_what_the_disk_cannot_remember_is_refused_unless_it_is_harmless(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ssl
 import subprocess
 from collections.abc import Callable
@@ -150,3 +152,91 @@ def test_old_tls_and_unverified_peers_are_impossible(authority: MakeAuthority) -
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
+
+
+async def ended(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve nothing: the handshake is all that is looked at."""
+    with contextlib.suppress(OSError):
+        await reader.read(1)
+    await let_go(writer)
+
+
+async def let_go(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+def server_of(ca: Authority) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*ca.issue("broker", "IP:127.0.0.1"))
+    return context
+
+
+async def test_the_protocol_asked_for_is_named_in_the_handshake(authority: MakeAuthority) -> None:
+    ca = authority("own")
+    context = server_of(ca)
+    context.set_alpn_protocols(["h2", "x-amzn-mqtt-ca"])
+    agreed: list[str | None] = []
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        agreed.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        await ended(reader, writer)
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=context)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        tls = TlsSpec(ca_file=ca.cert, alpn=("x-amzn-mqtt-ca",))
+        async with running(port, spec=spec(port, tls)):
+            await until(lambda: bool(agreed))
+    assert set(agreed) == {"x-amzn-mqtt-ca"}
+
+
+async def test_a_broker_that_only_speaks_tls_1_1_is_not_spoken_to(
+    authority: MakeAuthority,
+) -> None:
+    ca = authority("own")
+    willing = ssl.create_default_context(cafile=str(ca.cert))
+    context = server_of(ca)
+    for each in (context, willing):
+        each.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.warns(DeprecationWarning, match="TLSv1"):
+            each.minimum_version = ssl.TLSVersion.TLSv1
+        with pytest.warns(DeprecationWarning, match="TLSv1"):
+            each.maximum_version = ssl.TLSVersion.TLSv1_1
+    server = await asyncio.start_server(ended, "127.0.0.1", 0, ssl=context)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=willing)
+        assert writer.get_extra_info("ssl_object").version() == "TLSv1.1", "others do"
+        await let_go(writer)
+        async with running(port, spec=spec(port, TlsSpec(ca_file=ca.cert))) as rig:
+            await until(lambda: bool(rig.links))
+            assert "SSL" in rig.links[0][1]
+            assert rig.uplink.stats().connects == 0
+
+
+async def test_certificates_renewed_on_disk_serve_the_next_connection(
+    make_broker: MakeBroker, authority: MakeAuthority, tmp_path: Path
+) -> None:
+    """As systemd hands them in: a folder of files that only the service may read."""
+    ca = authority("own")
+    credentials = tmp_path / "credentials"
+    credentials.mkdir(mode=0o500)
+    credentials.chmod(0o700)
+    files = {name: credentials / f"box.{name}" for name in ("crt", "key")}
+
+    def hand_in(cert: Path, key: Path) -> None:
+        for name, source in (("crt", cert), ("key", key)):
+            files[name].unlink(missing_ok=True)
+            files[name].write_bytes(source.read_bytes())
+            files[name].chmod(0o400)
+
+    hand_in(*authority("other").issue("box", "DNS:b1"))
+    broker = tls_broker(make_broker, ca, "require_certificate true")
+    tls = TlsSpec(ca_file=ca.cert, cert_file=files["crt"], key_file=files["key"])
+    async with running(broker.port, spec=spec(broker.port, tls)) as rig:
+        await until(lambda: bool(rig.links))
+        assert not rig.is_up, "of another authority"
+        hand_in(*ca.issue("box", "DNS:b1"))
+        await until(lambda: rig.is_up)
