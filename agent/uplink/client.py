@@ -36,6 +36,9 @@ TICK_S = 1.0
 _KEEP_ALIVE_TIMEOUT = 141
 """MQTT 5.0 section 3.14.2.1: 0x8D Keep Alive timeout."""
 
+_TAKEN_BYTES = 16 * 1024
+"""Taken from the socket at once, where it is bounded what a broker may send."""
+
 _paho_log = logging.getLogger(f"{__name__}.library")
 
 
@@ -105,6 +108,14 @@ class Client(aiomqtt.Client):
         self._client.on_disconnect = self._heard_end
         self._client.on_publish = self._heard_puback
         self._client.on_message = self._heard_message
+        if hearing is not None:
+            take = self._client._sock_recv  # noqa: SLF001
+
+            # The library asks for all of a packet, and that a hundred times before it lets us look at it.
+            def take_little(bufsize: int) -> bytes:
+                return take(min(bufsize, _TAKEN_BYTES))
+
+            self._client._sock_recv = take_little  # type: ignore[method-assign]  # noqa: SLF001
 
     async def connect_on(self, sock: socket.socket, timeout_s: float) -> None:
         # paho would look up the name and make the socket itself, blocking; it is given ours.
