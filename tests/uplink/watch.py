@@ -2,14 +2,15 @@
 
 Looked at where messages leave and arrive: what an uplink publishes and what it leaves as a will, what a
 subscriber of the simulator hears (there the agent is a process of its own), and each command that a
-desk has read as one.
+desk has read as one. It is kept until its test is over and judged then, so that no test gets slower in
+what it measures.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,18 +34,33 @@ BARE = frozenset({"tests/uplink/test_connection.py", "tests/cloud/test_rules.py"
 broker's rules; no uplink runs in them (test_watch.py)."""
 
 
+Look = Callable[..., str]
+
+
 class Watch:
     """What was seen since the start, and what did not keep the contract."""
 
     def __init__(self) -> None:
-        self.seen: Counter[str] = Counter()
+        self._seen: Counter[str] = Counter()
+        self._faults: list[str] = []
+        self._waiting: list[tuple[str, Look, tuple[Any, ...]]] = []
+
+    @property
+    def seen(self) -> Counter[str]:
         """Judged messages by schema; `cleared` and the names of the other sinks beside them."""
-        self.faults: list[str] = []
+        self._settle()
+        return self._seen
+
+    @property
+    def faults(self) -> list[str]:
+        """What broke the contract."""
+        self._settle()
+        return self._faults
 
     def sent(self, spec: UplinkSpec, message: Message) -> None:
         """An uplink publishes this, or leaves it as its will."""
         if spec.sink is not SinkName.NATIVE and not message.schema:
-            self.seen[spec.sink] += 1  # another platform's format: its golden files hold it
+            self._seen[spec.sink] += 1  # another platform's format: its golden files hold it
         elif not message.payload:
             self._note(message.topic, self._cleared, spec.root, message)
         else:
@@ -64,14 +80,21 @@ class Watch:
         self._note(f"cmd/{name}", self._held, "cmd", payload)
 
     def verdict(self) -> None:
-        """Fail when something did not keep the contract."""
-        assert not self.faults, "\n".join(self.faults[:10])
+        """Fail when something did not keep the contract since the last time."""
+        faults = self.faults.copy()
+        self.faults.clear()
+        assert not faults, "\n".join(faults[:10])
 
-    def _note(self, where: str, look: Any, *about: Any) -> None:
-        try:
-            self.seen[look(*about)] += 1
-        except (AssertionError, ValidationError, ValueError, KeyError, TypeError) as fault:
-            self.faults.append(f"{where}: {fault}")
+    def _note(self, where: str, look: Look, *about: Any) -> None:
+        self._waiting.append((where, look, about))
+
+    def _settle(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for where, look, about in waiting:
+            try:
+                self._seen[look(*about)] += 1
+            except (AssertionError, ValidationError, ValueError, KeyError, TypeError) as fault:
+                self._faults.append(f"{where}: {fault}")
 
     @staticmethod
     def _cleared(root: str, message: Message) -> str:
