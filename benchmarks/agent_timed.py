@@ -1,7 +1,9 @@
-"""The real command line on mock pins that write down when they moved: `python -m benchmarks.agent_timed NOTES run ...`.
+"""The real command line on mock pins that write down when they moved.
 
-Each line of NOTES is `in|out PIN LEVEL SECONDS` on the monotonic clock, which all processes of the
-machine share. Inputs are moved by a thread of their own, as lgpio's callbacks come from one.
+`python -m benchmarks.agent_timed [--stalled] NOTES run ...`. Each line of NOTES is `in|out PIN LEVEL SECONDS` on the
+monotonic clock, which all processes of the machine share. Inputs are moved by a thread of their own, as lgpio's
+callbacks come from one. `--stalled`: the disk is a card that takes two writes a second, one sync after the other,
+whoever asks.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import os
 import queue
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import agent.cli.service
@@ -84,7 +88,28 @@ class TimedPins(MockPins):
             super().drive(pin, high)
 
 
+_STALL_S = 0.5
+
+
+def stall() -> None:
+    """Let every sync of this process take its turn on a card of two writes a second."""
+    card = threading.Lock()
+
+    def slowly(sync: Callable[[int], None]) -> Callable[[int], None]:
+        def late(fd: int) -> None:
+            with card:
+                time.sleep(_STALL_S)
+            sync(fd)
+
+        return late
+
+    vars(os).update(fdatasync=slowly(os.fdatasync), fsync=slowly(os.fsync))
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "--stalled":
+        del sys.argv[1]
+        stall()
     notes = Notes(Path(sys.argv[1]))
     agent.cli.service.MockPins = lambda: TimedPins(notes)  # type: ignore[attr-defined,assignment]
     main(sys.argv[2:])

@@ -112,6 +112,10 @@ class Disk:
         self.files.make_directory(self._root)
         if self._lock is None:
             self._lock = self.files.lock(self._root / "lock")
+        # what another user owns is whole: told as lost, it would be lost for good
+        self.files.check_owner(self._root / "cursors.bin")
+        for log in self._lanes.values():
+            log.check_owner()
         found = {lane: log.recover() for lane, log in self._lanes.items()}
         stored = self._positions.load()
         damages = [each for recovery in found.values() for each in recovery.damages]

@@ -92,6 +92,20 @@ class Files:
         """Return the names in a directory, sorted."""
         return tuple(sorted(os.listdir(directory)))  # noqa: PTH208 - names alone are wanted
 
+    def check_owner(self, path: Path) -> None:
+        """Make sure that a file, where there is one, lets this user read and write it.
+
+        Raises:
+            PermissionError: it does not, as after a command typed under sudo.
+        """
+        try:
+            fd = self.open(path)
+        except PermissionError:
+            raise
+        except OSError:
+            return  # what is wrong with it is for whoever uses it to say
+        self.close(fd)
+
     def read(self, path: Path) -> bytes:
         """Return a file's content.
 

@@ -79,6 +79,17 @@ class SegmentLog:
 
     # -- opening -----------------------------------------------------------------------------------
 
+    def check_owner(self) -> None:
+        """Make sure that this user may read and write what is there.
+
+        Raises:
+            OSError: another user owns some of it, or the directory cannot be used at all.
+        """
+        self._files.make_directory(self.directory)
+        for name in self._files.names(self.directory):
+            if segment_number(name) is not None or name.startswith("manifest.json"):
+                self._files.check_owner(self.directory / name)
+
     def recover(self) -> Recovery:
         """Open the lane, whatever lies in its directory. May be called again after a failure.
 

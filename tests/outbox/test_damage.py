@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tinydb import TinyDB
 
 from agent.core.effects import EventKind
 from agent.outbox import keeper
 from agent.outbox.lines import scan
 from agent.outbox.outbox import Outbox
-from agent.outbox.records import EventRecord
+from agent.outbox.records import EventRecord, Lane
+from agent.uplink.completeness import Ledger, StreamProof
+from agent.uplink.decode import EventSeen
 from tests.outbox.room import event, make, of_kind, running, take_events, until
 
 EVENTS = 120
@@ -142,6 +145,14 @@ def named(records: list[EventRecord]) -> set[int]:
     return seqs
 
 
+def proofs_of(records: list[EventRecord], streams: set[str]) -> list[StreamProof]:
+    """Return what the consumer can prove of streams."""
+    ledger = Ledger()
+    for each in records:
+        ledger.hear(EventSeen(record=each, is_replay=True))
+    return [each for each in ledger.proofs() if each.lane == Lane.EVENT and each.stream in streams]
+
+
 def has_looked(outbox: Outbox) -> bool:
     """Whether all is looked at and what was found is told."""
     keeper = outbox._keeper
@@ -175,6 +186,13 @@ async def test_damage_costs_only_the_records_hit_and_each_range_is_named_once(
         assert bool(lost) == bool(named(found))
         if harm in HARMLESS:
             assert not lost
+        # a consumer that knows nothing but streams, numbers and openings comes to the same
+        (proof,) = proofs_of(found, {each.stream for each in found if each.seq in left} - {stream})
+        assert proof.heard == len(left)
+        assert proof.doubles == 0
+        assert proof.is_closed, "its end was not named"
+        assert not proof.missing, "missing, and nobody told"
+        assert {seq for span in proof.declared for seq in range(span.first, span.last + 1)} == lost
         outbox.append(event("life goes on"))
         await take_events(outbox.cursor("cloud"), 1)
         await until(lambda: outbox._keeper._damage_key is None)
@@ -183,6 +201,25 @@ async def test_damage_costs_only_the_records_hit_and_each_range_is_named_once(
         await until(lambda: not again._disk.has_unverified())
         told = of_kind(await again.events(1000), EventKind.DAMAGE)
         assert len(told) == len(of_kind(found, EventKind.DAMAGE)), "told again"
+
+
+def test_stock_tinydb_is_caught_by_the_same_damage(tmp_path: Path) -> None:
+    with TinyDB(tmp_path / "whole.json") as db:
+        db.insert_multiple({"n": number, "text": "x" * 300} for number in range(EVENTS))
+    gone: dict[str, int] = {}
+    for harm in (flip, zero, garbage, truncate, empty):
+        for seed in range(10):
+            path = tmp_path / f"{harm.__name__}-{seed}.json"
+            shutil.copy(tmp_path / "whole.json", path)
+            harm([path], random.Random(seed))
+            try:
+                with TinyDB(path) as db:
+                    left = [each["text"] for each in db.all() if each["text"] == "x" * 300]
+            except ValueError:
+                left = []
+            # all of it for the one record hit
+            gone[harm.__name__] = gone.get(harm.__name__, 0) + (len(left) < EVENTS - 2)
+    assert all(gone[harm.__name__] for harm in (zero, garbage, truncate, empty)), gone
 
 
 async def test_a_cursor_that_meets_damage_first_goes_on_and_has_it_named(

@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -332,6 +333,62 @@ async def test_a_directory_of_another_owner_is_a_fault_and_heals(tmp_path: Path)
             os.seteuid(0)
             await until(lambda: outbox.stats().is_writable)
             await outbox.recovered()
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A directory that another user reaches too."""
+    with tempfile.TemporaryDirectory(prefix="plantroom-owner-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "event/seg-00000001.log",
+        "event/manifest.json",
+        "telemetry/manifest.json",
+        "cursors.bin",
+        "lock",
+    ],
+)
+async def test_a_file_left_by_root_is_told_and_nothing_counts_as_lost_once_it_is_given_back(
+    open_to_all: Path, name: str
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("giving up rights needs root")
+    place, nobody, health = open_to_all / "outbox", 65534, Health()
+    place.mkdir()
+    os.chown(place, nobody, nobody)
+    os.seteuid(nobody)
+    try:
+        async with running(make(place)) as before:
+            before.append(event("before"))
+            await take_events(before.cursor("cloud"), 3, done=False)
+        file = place / "box" / name
+        os.seteuid(0)
+        os.chown(file, 0, 0)
+        file.chmod(0o600)
+        os.seteuid(nobody)
+        async with running(make(place, health=health)) as outbox:
+            cursor = outbox.cursor("cloud")
+            outbox.append(event("during"))
+            # from memory, as with any bad disk
+            assert subjects(await take_events(cursor, 1)) == ["during"]
+            assert health.said[0][0] is False
+            assert "Permission denied" in health.said[0][1]
+            assert name in health.said[0][1]
+            os.seteuid(0)
+            os.chown(file, nobody, nobody)
+            os.seteuid(nobody)
+            await until(lambda: outbox.stats().is_writable)
+            await outbox.recovered()
+            found = await take_events(cursor, 5)
+            assert "before" in subjects(found)
+            assert not of_kind(found, EventKind.DAMAGE)
     finally:
         os.seteuid(0)
 

@@ -4,8 +4,11 @@ import asyncio
 import random
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
+
+from tinydb import TinyDB
 
 from agent.core.effects import EventKind
 from agent.outbox.cursor import UplinkCursor
@@ -13,6 +16,8 @@ from agent.outbox.records import EventRecord, Lane
 from tests.outbox.room import make, of_kind, running
 
 ROUNDS = 20
+MOST_STOCK_KILLS = 300
+"""One in some 23 is enough (13 of 300, docs/outbox.md); tried until the first."""
 
 
 def write_and_kill(directory: Path, number: int, lives_s: float) -> set[tuple[str, str, int]]:
@@ -71,6 +76,43 @@ def test_kill_9_loses_nothing_that_was_accepted_and_the_streams_prove_it(tmp_pat
     assert lost == 0
     assert not of_kind(events, EventKind.DAMAGE)
     chain_is_complete(events)
+
+
+STOCK = """
+import sys
+from tinydb import TinyDB
+with TinyDB(sys.argv[1]) as db:
+    number = 0
+    while True:
+        number += 1
+        db.insert({"n": number, "text": "x" * 300})
+        if number > 200:
+            db.remove(doc_ids=[db.all()[0].doc_id])
+        if number == 210:
+            print("at work", flush=True)
+"""
+"""Stock TinyDB as a queue: put at the end, take from the front."""
+
+
+def test_stock_tinydb_as_a_queue_does_not_survive_the_same_kills(tmp_path: Path) -> None:
+    dice = random.Random(21)
+    broken = 0
+    for number in range(MOST_STOCK_KILLS):
+        path = tmp_path / f"{number}.json"
+        with subprocess.Popen(
+            [sys.executable, "-c", STOCK, path], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(dice.uniform(0.0, 0.05))
+            process.kill()
+        try:
+            with TinyDB(path) as db:
+                db.all()
+        except ValueError:
+            broken += 1
+            break
+    assert broken, "the kills are too gentle to prove anything"
 
 
 def chain_is_complete(events: list[EventRecord]) -> None:
