@@ -7,6 +7,7 @@ report counts them (docs/report.md).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 
 from agent.core.appointments import Appointment, Appointments
 from agent.core.cause import Cause
@@ -28,7 +29,7 @@ class PumpContact:
         self._appointments = appointments
         self._sum = Appointment(self._tell)
         self._untold = 0
-        self._quiet_until_s = float("-inf")
+        self._quiet_until_s = -inf
 
     def look(self, before: Reading | None, now: Reading, cause: Cause, out: Gathering) -> None:
         """Count a start: it stood still and runs. What was not seen standing is not known to have started."""

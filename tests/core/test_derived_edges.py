@@ -232,17 +232,18 @@ def test_time_does_not_go_back_for_a_derived_point() -> None:
     assert later.at == reading("a", 1.0, 6).at
 
 
-def test_a_stamp_from_the_future_counts_as_now_with_its_own_wall_time() -> None:
+@pytest.mark.parametrize("clock", list(ClockState))
+def test_a_stamp_from_the_future_counts_as_now_with_its_own_wall_time(clock: ClockState) -> None:
     derivation = Derivation([spec("sum", "a")])
     ahead = Reading(
         point="a",
         value=1.0,
         quality=Quality.GOOD,
         unit="kPa",
-        at=Stamp(500.0, 77, ClockState.SYNCED),
+        at=Stamp(500.0, 77, clock),
     )
     (last,) = told(derivation, ahead, now_s=400.0)
-    assert last.at == Stamp(400.0, 77, ClockState.SYNCED)
+    assert last.at == Stamp(400.0, 77, clock)
 
 
 def test_derived_twice_of_one_moment_is_told_once() -> None:

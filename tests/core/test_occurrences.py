@@ -279,6 +279,26 @@ def test_ten_new_alarms_in_ten_minutes_are_a_flood_until_fewer_than_five_are() -
     assert len(of(world, EventKind.FLOOD)) == 2
 
 
+@pytest.mark.parametrize(("last_s", "expected"), [(599.0, ["flood"]), (600.0, [])])
+def test_the_tenth_alarm_counts_within_ten_minutes_of_the_first(
+    last_s: float, expected: list[str]
+) -> None:
+    world = World(MANY)
+    raise_each(world, *range(9), every_s=0.0)
+    world.advance(last_s)
+    world.read({"p9": True})
+    assert [event.to_state for event in of(world, EventKind.FLOOD)] == expected
+
+
+def test_alarms_long_ago_hide_no_flood() -> None:
+    world = World(MANY)
+    raise_each(world, *range(12), every_s=100.0)
+    world.read(dict.fromkeys((f"p{number}" for number in range(12)), False))
+    assert not of(world, EventKind.FLOOD)
+    raise_each(world, *range(10), every_s=1.0)
+    assert [event.to_state for event in of(world, EventKind.FLOOD)] == ["flood"]
+
+
 def test_each_flood_is_written_down_with_its_begin_and_its_end() -> None:
     world = World(MANY)
     for _ in range(2):

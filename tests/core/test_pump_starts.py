@@ -83,6 +83,15 @@ def test_starts_in_quick_succession_are_told_together_and_none_is_lost() -> None
     assert room.starts() == [1, 3, 1]
 
 
+def test_a_single_second_start_is_told_when_its_while_is_over() -> None:
+    room = Room()
+    room.read(False, True, False, True)
+    room.wait(APART_S - 1)
+    assert room.starts() == [1]
+    room.wait(1)
+    assert room.starts() == [1, 1]
+
+
 def test_a_pump_that_ran_when_it_was_first_seen_or_seen_again_did_not_start() -> None:
     room = Room()
     room.read(True, None, True)
