@@ -231,8 +231,8 @@ class Derivation:
 
     def take(self, reading: Reading, at_s: float) -> None:
         """Take a reading of any point, the engine's own stale ones included."""
-        users = self._users.get(reading.point, ())
-        if not users or at_s < self._heard_s.get(reading.point, at_s):
+        users = self._users.get(reading.point)
+        if users is None or at_s < self._heard_s.get(reading.point, at_s):
             return
         self._heard_s[reading.point] = at_s
         for each in users:
@@ -243,7 +243,6 @@ class Derivation:
         """Yield the readings that follow from what was taken since the last call, sources first."""
         for each in self._derived:
             if each.spec.point in self._touched:
-                self._touched.discard(each.spec.point)
                 reading = _reading(each, at)
                 if reading is not None:
                     self.take(reading, reading.at.mono_s)

@@ -10,7 +10,7 @@ from agent.core.derived import NOT_FULL, SLICES, Derivation, Extreme, Rate, Runn
 from agent.core.spec import DerivedHow, DerivedSpec
 from drivers.clock import ClockState, Stamp
 from drivers.reading import Quality, Reading
-from tests.core.test_derived import reading, spec, told, values
+from tests.core.test_derived import T0, reading, spec, told, values
 
 DOUBT = "uncertain in window"
 
@@ -216,6 +216,15 @@ def test_readings_nobody_uses_derive_nothing() -> None:
     assert [each.point for each in derivation.with_derived([reading("x", 1.0, 0)], 1e9)] == ["x"]
     derivation.take(reading("x", 1.0, 0), 0.0)
     assert list(derivation.derive(Stamp(0.0, 0))) == []
+
+
+def test_what_was_taken_between_blocks_waits_for_a_moment_of_its_own() -> None:
+    derivation = Derivation([spec("sum", "a")])
+    derivation.take(reading("a", 3.0, 0), T0)
+    assert [each.point for each in derivation.with_derived([reading("x", 1.0, 1)], 1e9)] == ["x"]
+    (derived,) = derivation.derive(Stamp(T0 + 2, 0))
+    assert derived.value == 3.0
+    assert list(derivation.derive(Stamp(T0 + 3, 0))) == []
 
 
 def test_time_does_not_go_back_for_a_derived_point() -> None:
