@@ -110,6 +110,13 @@ def test_a_first_reading_below_nothing_is_no_counter_set_back() -> None:
     assert rate.answer(0.0).reason == NOT_FULL
 
 
+def test_the_far_end_of_a_rate_is_the_newest_that_is_a_whole_window_old() -> None:
+    rate = Rate(10.0, 1.0, is_counter=False)
+    for at_s, number in ((0.0, 0.0), (5.0, 100.0), (15.0, 100.0)):
+        rate.take(number, at_s, is_certain=True)
+    assert rate.answer(15.0).number == 0.0
+
+
 def test_a_rate_bridges_a_gap_of_two_windows_and_no_more() -> None:
     rate = Rate(10.0, 1.0, is_counter=False)
     rate.take(0.0, 100.0, is_certain=True)
