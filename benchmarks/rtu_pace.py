@@ -16,8 +16,8 @@ from benchmarks.plant import Block, counting_plant
 from benchmarks.table import Cell, show
 from drivers.clock import SystemClock
 from drivers.modbus.bus import ModbusBus
+from drivers.modbus.quiet import frame_gap_s
 from drivers.modbus.spec import Area, ModbusBusSpec, PollClass, SerialPort
-from drivers.modbus.transport import frame_gap_s
 
 REQUEST_BYTES = 8
 """Unit, function, address, count, CRC (Modbus Application Protocol 1.1b3, section 6.3; serial 6.2.2)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from agent.cli.contacts import read_contacts
 from agent.cli.hardware import said
@@ -109,6 +110,15 @@ class _BusRound:
             by_name |= self._values(device, request, reply, took_ms)
         self._round.taken += [by_name[each.name] for each in quantities]
 
+    async def _read(self, device: DeviceSpec, request: Request) -> Reply:
+        return await self._link.read(
+            device.unit,
+            request,
+            source=device.id,
+            timeout_s=device.timeout_s or self._spec.timeout_s,
+            gap_s=device.gap_s,
+        )
+
     async def _ask(self, device: DeviceSpec, request: Request, tries: int) -> Reply:
         """Return the reply to a read; a port that is closed is opened, a failed try is tried again."""
         while True:
@@ -116,13 +126,12 @@ class _BusRound:
             try:
                 if not self._link.is_open:
                     await self._open()
-                return await self._link.read(
-                    device.unit,
-                    request,
-                    source=device.id,
-                    timeout_s=device.timeout_s or self._spec.timeout_s,
-                    gap_s=device.gap_s,
-                )
+                sounding = self._link.sounding(device.unit, request)
+                # a late answer to what kept silent is not taken for this one's
+                if sounding is not None:
+                    with suppress(Refused):
+                        await self._read(device, sounding)
+                return await self._read(device, request)
             except Refused:
                 raise
             except DriverError:

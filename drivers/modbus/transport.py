@@ -7,8 +7,8 @@ What the library leaves to its user is done here (measured with pymodbus 3.16.1)
     is kept silent for `settle_s`, so that a late answer meets nobody, and what came until a request
     is written is thrown away: drivers.modbus.ports;
 [3] its retries and its reconnects hide what happens: none of either, both are the caller's;
-[4] it keeps no silence between frames: `_ready_s`, and anew after what nobody asked for: `_hear_unasked`;
-[5] it opens the serial port on the loop's thread: drivers.modbus.opening;
+[4] it keeps no silence between frames, and none anew after what nobody asked for: drivers.modbus.quiet;
+[5] it opens the serial port on the loop's thread: drivers.modbus.dialling;
 [6] a frame it cannot decode closes the connection: it gets none;
 [7] its wait_for, before Python 3.12, swallows a cancel that meets the reply or the loss (CPython issue 86296);
 [8] it logs every frame it did not expect, for as long as they come: it is silenced, what changes is
@@ -19,46 +19,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import termios
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
-from pymodbus.framer import FramerType
 from pymodbus.pdu import ModbusPDU
-from pymodbus.pdu.register_message import WriteSingleRegisterRequest
 from pymodbus.transport.serialtransport import SerialTransport
 
 from drivers.clock import Clock, Stamp
 from drivers.errors import BadReply, NoReply, PortUnavailable, Refused
-from drivers.modbus.frames import SHORTEST_RTU, Question, describe, find_rtu, find_tcp
-from drivers.modbus.opening import BlockingCall, resolve
-from drivers.modbus.owed import Owed, data_bytes
+from drivers.modbus.calls import reading, send
+from drivers.modbus.dialling import OPEN_TIMEOUT_S, Client, Dialler
+from drivers.modbus.frames import Question, describe, find_rtu, find_tcp
+from drivers.modbus.owed import Owed
 from drivers.modbus.plan import Request
-from drivers.modbus.ports import PromptPort, close, detach, discard_input
+from drivers.modbus.ports import detach, discard_input
+from drivers.modbus.quiet import Quiet, frame_gap_s
 from drivers.modbus.registers import BIT_AREAS
-from drivers.modbus.spec import Area, SerialPort, TcpPort
-from drivers.modbus.switching import WRITE_COIL, Write
+from drivers.modbus.spec import SerialPort, TcpPort
+from drivers.modbus.switching import Write
 
-OPEN_TIMEOUT_S = 3.0
-"""A serial port opens in milliseconds, a LAN connection within two retransmissions (1 s, RFC 6298)."""
-LONGEST_FIXED_GAP_S = 0.00175
-"""Silence between frames above 19200 baud (Modbus over serial line 1.02, section 2.5.1.1)."""
 RECEIVE_BYTES = 4096
 """Kept while an answer is looked for: one frame (260 bytes) and whatever noise came before it."""
 _LIBRARY_LOGGER = "pymodbus.logging"
-_NEVER_S = 3600.0
-"""The library's own time-out, which must not come before ours."""
-
-_FUNCTIONS = {Area.COIL: 1, Area.DISCRETE: 2, Area.HOLDING: 3, Area.INPUT: 4}
-
-
-class _SingleCoil(WriteSingleRegisterRequest):
-    """Function 05 with any value, not on and off alone: modules take a pulse's length there."""
-
-    function_code = WRITE_COIL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,20 +63,6 @@ class _Pending:
     arrived: Stamp | None = None
 
 
-_Client = AsyncModbusTcpClient | AsyncModbusSerialClient
-
-
-def frame_gap_s(port: SerialPort | TcpPort) -> float:
-    """Return the silence between two frames: 3.5 characters, at least 1.75 ms; none on TCP.
-
-    Modbus over serial line 1.02, section 2.5.1.1.
-    """
-    if isinstance(port, TcpPort):
-        return 0.0
-    bits = 9 + (port.parity != "N") + port.stop_bits
-    return max(LONGEST_FIXED_GAP_S, 3.5 * bits / port.baud)
-
-
 class Link:
     """A port that is open or not. Opened again after each loss; never shared between tasks."""
 
@@ -111,22 +80,17 @@ class Link:
         self._source = source
         self._port = port
         self._clock = clock
-        self._settle_s = settle_s
         self._is_rtu = isinstance(port, SerialPort) or port.rtu
-        self._gap_s = frame_gap_s(port)
-        self._client: _Client | None = None
+        self._quiet = Quiet(gap_s=frame_gap_s(port), settle_s=settle_s, is_rtu=self._is_rtu)
+        self._client: Client | None = None
         self._pending: _Pending | None = None
-        self._ready_s = 0.0
-        self._settled_s = 0.0
-        self._unasked_since_s: float | None = None
         self._known_bytes = 0
         """Of what the library keeps received, so many came before the last answer."""
         self._owed = Owed()
         self._on_lost = on_lost
         self._is_lost = False
-        self._serial_opening = BlockingCall(f"{source} open", self._open_serial, close)
-        self._name_lookup: BlockingCall[tuple[str, ...]] = BlockingCall(
-            f"{source} resolve", self._resolve, lambda _: None
+        self._dialler = Dialler(
+            source, port, on_packet=self._on_packet, on_connection=self._on_connection
         )
 
     @property
@@ -137,7 +101,7 @@ class Link:
     @property
     def ready_s(self) -> float:
         """The loop's time from which on something may be read: a gap or a settling ends then."""
-        return max(self._ready_s, self._settled_s)
+        return self._quiet.over_s
 
     # -- opening and closing -------------------------------------------------------------------------
 
@@ -153,11 +117,8 @@ class Link:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 # a late answer to the last request of the connection before meets nobody
                 await asyncio.sleep(max(0.0, self.ready_s - loop.time()))
-                client: _Client
-                if isinstance(self._port, SerialPort):
-                    client = await self._connect_serial(self._port)
-                else:
-                    client = await self._connect_tcp(self._port)
+                self._is_lost = False
+                client = await self._dialler.open()
         except TimeoutError as error:
             raise PortUnavailable(self._source, "opening it takes too long") from error
         except (OSError, ValueError) as error:
@@ -183,68 +144,7 @@ class Link:
     def abandon(self) -> None:
         """Close, and let go of an opening that still hangs."""
         self.close()
-        self._serial_opening.abandon()
-        self._name_lookup.abandon()
-
-    async def _connect_tcp(self, port: TcpPort) -> AsyncModbusTcpClient:
-        addresses = await self._name_lookup.result(OPEN_TIMEOUT_S)
-        loop = asyncio.get_running_loop()
-        failure: OSError | None = None
-        for address in addresses:
-            self._is_lost = False
-            client = AsyncModbusTcpClient(
-                address,
-                port=port.port,
-                framer=FramerType.RTU if port.rtu else FramerType.SOCKET,
-                timeout=_NEVER_S,
-                retries=0,
-                reconnect_delay=0,
-                trace_packet=self._on_packet,
-                trace_connect=self._on_connection,
-            )
-            try:
-                await loop.create_connection(client.ctx.handle_new_connection, address, port.port)
-            except OSError as error:
-                failure = error
-            else:
-                return client
-        raise failure or OSError(f"{port.host} has no address")
-
-    async def _connect_serial(self, port: SerialPort) -> AsyncModbusSerialClient:
-        transport = await self._serial_opening.result(OPEN_TIMEOUT_S)
-        self._is_lost = False
-        client = AsyncModbusSerialClient(
-            port.path,
-            timeout=_NEVER_S,
-            retries=0,
-            reconnect_delay=0,
-            trace_packet=self._on_packet,
-            trace_connect=self._on_connection,
-        )
-        transport.async_loop = asyncio.get_running_loop()
-        transport.intern_protocol = client.ctx
-        client.ctx.transport = transport
-        transport.setup()
-        return client
-
-    def _open_serial(self) -> SerialTransport:
-        """Open the port for this process alone, not as a controlling terminal (pyserial: O_NOCTTY)."""
-        assert isinstance(self._port, SerialPort)  # noqa: S101 - told to the type checker
-        port = self._port
-        try:
-            transport = PromptPort(
-                None, None, port.path, port.baud, 8, port.parity, port.stop_bits, 0
-            )
-        except termios.error as error:  # the driver refuses the parity or the speed
-            raise PortUnavailable(self._source, f"{port.path}: {error.args[-1]}") from error
-        # USB adaptors hold received bytes back for up to 16 ms unless asked not to
-        with suppress(OSError, ValueError, NotImplementedError, AttributeError):
-            transport.sync_serial.set_low_latency_mode(True)
-        return transport
-
-    def _resolve(self) -> tuple[str, ...]:
-        assert isinstance(self._port, TcpPort)  # noqa: S101 - told to the type checker
-        return resolve(self._source, self._port.host, self._port.port)
+        self._dialler.abandon()
 
     # -- what the library calls ------------------------------------------------------------------------
 
@@ -282,20 +182,7 @@ class Link:
         return frame
 
     def _hear_unasked(self, length: int) -> None:
-        """Keep silent anew: on RTU, what comes while nothing is asked may be followed by more.
-
-        Less than the shortest frame is no answer: drivers of a line add such bytes when they let go
-        of it, and a frame's gap is enough. A babbling line holds a read up for two settlings at most.
-        """
-        if not self._is_rtu:
-            return
-        now_s = asyncio.get_running_loop().time()
-        if self._unasked_since_s is None:
-            self._unasked_since_s = now_s
-        from_s = min(now_s, self._unasked_since_s + self._settle_s)
-        self._ready_s = max(self._ready_s, from_s + self._gap_s)
-        if length >= SHORTEST_RTU:
-            self._settled_s = max(self._settled_s, from_s + self._settle_s)
+        self._quiet.hear_unasked(length, asyncio.get_running_loop().time())
 
     # -- transactions ----------------------------------------------------------------------------------
 
@@ -319,9 +206,7 @@ class Link:
             PortUnavailable: the port is closed or was lost.
         """
         is_bits = request.area in BIT_AREAS
-        question = Question(
-            unit=unit, function=_FUNCTIONS[request.area], data_bytes=data_bytes(request)
-        )
+        question = reading(unit, request)
         pdu, at = await self._transact(question, request, source, timeout_s, gap_s)
         words: Sequence[int] = pdu.bits if is_bits else pdu.registers
         if len(words) < request.count:
@@ -357,7 +242,7 @@ class Link:
         gap_s: float,
     ) -> tuple[ModbusPDU, Stamp]:
         loop = asyncio.get_running_loop()
-        ready_s = self._ready_s if request is None else self.ready_s
+        ready_s = self._quiet.gap_over_s if request is None else self._quiet.over_s
         wait_s = ready_s + gap_s - loop.time()
         if wait_s > 0 or self._is_rtu:  # on RTU the loop is to hear first what has come unasked
             await asyncio.sleep(max(0.0, wait_s))
@@ -365,12 +250,13 @@ class Link:
         if client is None or not self.is_open:
             raise PortUnavailable(self._source, "not open")
         pending = self._pending = _Pending(question)
-        self._unasked_since_s, self._known_bytes = None, 0
+        self._quiet.asking()
+        self._known_bytes = 0
         cancels = _cancels()
         is_answered = False
         try:
             async with asyncio.timeout(timeout_s):
-                pdu = await _send(client, question, request)
+                pdu = await send(client, question, request)
             is_answered = True
             if _cancels() > cancels:
                 raise asyncio.CancelledError  # [7]
@@ -382,9 +268,7 @@ class Link:
             raise PortUnavailable(self._source, "connection lost") from error
         finally:
             self._pending = None
-            self._ready_s = loop.time() + self._gap_s
-            if not is_answered:
-                self._settled_s = loop.time() + self._settle_s
+            self._quiet.asked(loop.time(), is_answered=is_answered)
             if request is not None:
                 self._note_owed(question.unit, request, is_answered=is_answered)
         if pending.arrived is None:
@@ -401,7 +285,7 @@ class Link:
         else:
             self._owed.unanswered(unit, request, asyncio.get_running_loop().time())
 
-    def _silence(self, client: _Client, pending: _Pending, source: str) -> NoReply | BadReply:
+    def _silence(self, client: Client, pending: _Pending, source: str) -> NoReply | BadReply:
         if not pending.received:
             return NoReply(source, "no reply")
         said = describe(
@@ -417,25 +301,3 @@ def _cancels() -> int:
     """Return how many requests to cancel the running task are open."""
     task = asyncio.current_task()
     return 0 if task is None else task.cancelling()
-
-
-async def _send(
-    client: _Client,
-    question: Question,
-    request: Request | None,
-) -> ModbusPDU:
-    unit = question.unit
-    if request is None:
-        address, value = (int.from_bytes(part) for part in (question.echo[:2], question.echo[2:]))
-        kind = _SingleCoil if question.function == WRITE_COIL else WriteSingleRegisterRequest
-        pdu: ModbusPDU = await client.execute(
-            False, kind(address=address, registers=[value], dev_id=unit)
-        )
-        return pdu
-    read = {
-        Area.COIL: client.read_coils,
-        Area.DISCRETE: client.read_discrete_inputs,
-        Area.HOLDING: client.read_holding_registers,
-        Area.INPUT: client.read_input_registers,
-    }[request.area]
-    return await read(request.address, count=request.count, device_id=unit)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from drivers.modbus.plan import Request
+from drivers.modbus.quiet import frame_gap_s
 from drivers.modbus.spec import Area, SerialPort
-from drivers.modbus.transport import frame_gap_s
 from drivers.modbus.wiretime import character_s, gap_s, read_s, write_coil_s
 
 # Baud, registers, ms with 10 bits a character (8N1), ms with 11 (8E1): 8 characters of request, 5 and

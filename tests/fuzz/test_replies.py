@@ -84,6 +84,8 @@ async def ask_until(link: Link, fuzz: Fuzz, is_enough: Callable[[], bool]) -> tu
         try:
             if not link.is_open:
                 await link.open()
+            if (sounding := link.sounding(unit, request)) is not None:
+                await link.read(unit, sounding, source="d", timeout_s=TIMEOUT_S)
             reply = await link.read(unit, request, source="d", timeout_s=TIMEOUT_S)
         except PortUnavailable:
             link.close()

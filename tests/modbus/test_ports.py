@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from pymodbus.transport.serialtransport import SerialTransport
 
-from drivers.clock import SystemClock
+from drivers.modbus.dialling import Dialler
+from drivers.modbus.quiet import frame_gap_s
 from drivers.modbus.spec import SerialPort
-from drivers.modbus.transport import Link, frame_gap_s
 from tests.modbus.harness import (
     Asked,
     Heard,
@@ -74,21 +74,23 @@ def test_a_serial_port_does_not_become_the_terminal_of_a_service() -> None:
 async def test_the_loop_goes_on_while_a_port_takes_long_to_open() -> None:
     went_on = threading.Event()
 
-    class Slow(Link):
+    class Slow(Dialler):
         def _open_serial(self) -> SerialTransport:
             assert went_on.wait(2.5), "the loop stood still"
             return super()._open_serial()
 
     async with pty_slave() as slave:
-        assert isinstance(slave.port, SerialPort)
-        link = Slow("line", slave.port, SystemClock(), settle_s=0, on_lost=lambda: None)
+        dialler = Slow(
+            "line", slave.port, on_packet=lambda _, data: data, on_connection=lambda _: None
+        )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(link.open(), name="opening")
+            opening = tasks.create_task(dialler.open(), name="opening")
             for _ in range(5):
                 await asyncio.sleep(0.001)
             went_on.set()
-        assert link.is_open
-        link.abandon()
+        assert opening.result().connected
+        opening.result().close()
+        dialler.abandon()
 
 
 async def test_an_adaptor_that_is_pulled_and_put_back_heals_by_itself(tmp_path: Path) -> None:
