@@ -11,6 +11,7 @@ from agent.config.faults import KeyPath, did_you_mean
 from agent.config.model_conditions import AllModel, AtLeastModel, ConditionModel
 from agent.config.model_outputs import OutputModel
 from agent.config.model_rules import LinkageModel, RuleModel
+from agent.config.model_site import SiteModel
 from agent.core.spec import AlarmClass, OutputKind, PointKind
 from drivers.modbus.spec import Area
 
@@ -122,12 +123,7 @@ def _check_linkage(
         findings.fault((*path, "id"), "names no alarms; give classes, zones or rules")
         return
     matching = [rule for rule in site.rules if matches(link, rule, rule_zone(rule, catalogue))]
-    built_in_too = (
-        any(name.startswith("fault.") for name in link.rules)
-        or site.faults.alarm_class in link.classes
-        or AlarmClass.TECHNICAL in link.classes
-        or not (link.classes or link.rules)
-    )
+    built_in_too = has_built_in_too(link, site)
     if not matching and not built_in_too and not catalogue.opaque and not findings.faults:
         findings.warn((*path, "id"), "no alarm can match all of this: its outputs never move")
     moved = [outputs[name] for name in link.outputs if name in outputs]
@@ -137,6 +133,16 @@ def _check_linkage(
     for output in moved:
         if output.kind is OutputKind.CUT_OFF and not is_restored_by_hand(output):
             _check_stays_cut(output, matching, built_in_too, path, findings)
+
+
+def has_built_in_too(link: LinkageModel, site: SiteModel) -> bool:
+    """Return whether rules that no site file writes can be among those a linkage names."""
+    return (
+        any(name.startswith("fault.") for name in link.rules)
+        or site.faults.alarm_class in link.classes
+        or AlarmClass.TECHNICAL in link.classes
+        or not (link.classes or link.rules)
+    )
 
 
 def _check_names(

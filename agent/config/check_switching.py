@@ -19,6 +19,9 @@ self-holding starter keeps the pump running (it must not stop by itself, GB 5097
 _SHOWING = frozenset({OutputKind.SIREN, OutputKind.BUZZER, OutputKind.STROBE, OutputKind.LAMP})
 """What sounds or shows: may be tested by anybody, and may have a pattern."""
 
+_PROTECTS = _SHOWING | {OutputKind.CUT_OFF}
+"""What must act on an alarm whatever else is known."""
+
 _BEHAVIOUR = (
     "max_on_s", "min_off_s", "stagger_s", "interlock", "restore", "feedback", "test_max_s",
     "self_test", "patterns", "shows", "role", "reset_line",
@@ -84,6 +87,13 @@ def _check_times(output: OutputModel, path: KeyPath, findings: Findings) -> None
         findings.fault(
             (*path, "max_on_s"),
             "would end what stays until a person restores it, and nothing would start it before that",
+        )
+    if output.interlock is not None and kind in _PROTECTS:
+        findings.fault(
+            (*path, "interlock"),
+            "while it holds or is unknown it would keep a warning silent, or a cut from being made; "
+            "it is for equipment that must not start",
+            at_key=True,
         )
     if kind in _SHOWING:
         for key in ("min_off_s", "stagger_s"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from agent.config.catalogue import Catalogue, Findings, build_catalogue
 from agent.config.check_derived import check_derived
 from agent.config.check_links import check_links
+from agent.config.check_needs import check_needs
 from agent.config.check_outputs import check_outputs
 from agent.config.check_reads import check_reads
 from agent.config.check_rules import check_rules
@@ -135,6 +136,7 @@ def load_site(
     check_derived(catalogue, findings)
     check_switching(catalogue, findings)
     check_rules(catalogue, findings)
+    check_needs(catalogue, findings)
     passwords = _passwords(checked.model, findings, env, credentials_dir, folder)
     if findings.faults:
         raise ConfigError(findings.faults)

@@ -13,11 +13,12 @@ from math import inf
 from agent.core.alarm import Alarm
 from agent.core.appointments import Appointment, Appointments
 from agent.core.cause import Cause
-from agent.core.effects import Event, EventKind
+from agent.core.effects import Event
 from agent.core.gathering import Gathering
 from agent.core.linkage import SHOWING, SOUNDERS, Link, is_linked
 from agent.core.memory import CUT, RESTORED, Orders
 from agent.core.output import Output, StartQueue
+from agent.core.output_events import BLOCKED, WAITING, output_event
 from agent.core.spec import AlarmClass, LampSign, OutputKind, Pattern, SiteSpec
 from agent.core.watching import Truth
 
@@ -26,9 +27,6 @@ HELD = frozenset({OutputKind.CUT_OFF, OutputKind.VALVE})
 
 AT_START = "start"
 """The cause of an output's first setting when no alarm demands it."""
-
-WAITING, BLOCKED = "waiting", "blocked"
-"""What an output event says in `to` beside what the output did; see also agent.core.memory."""
 
 TEST = "test"
 
@@ -270,30 +268,10 @@ class Linkages:
         return next(rules, otherwise)
 
     def _event(
-        self,
-        output: Output,
-        before: str,
-        after: str,
-        cause: Cause,
-        *,
-        code: str,
-        rule: str = "",
+        self, output: Output, before: str, after: str, cause: Cause, *, code: str, rule: str = ""
     ) -> Event:
         alarm = self._alarms.get(rule)
-        return Event(
-            kind=EventKind.OUTPUT,
-            subject=output.spec.id,
-            at=cause.at,
-            alarm_class=AlarmClass.TECHNICAL if alarm is None else alarm.spec.alarm_class,
-            rule=rule,
-            from_state=before,
-            to_state=after,
-            actor=cause.actor,
-            reason=cause.reason,
-            code=code,
-            zone=output.spec.zone,
-            is_test=alarm is not None and alarm.is_test,
-        )
+        return output_event(output, before, after, cause, code=code, rule=rule, alarm=alarm)
 
 
 def _is_any_effective(links: list[Link]) -> bool:

@@ -124,3 +124,33 @@ def test_no_built_in_fault_rule_hides_itself_and_each_parent_is_there(
     assert any(rule.suppressed_by for rule in rules.values())
     for rule in rules.values():
         assert rule.id not in above(rule, rules)
+
+
+RULES = """\
+  - {id: smoky, class: fire, when: {point: smoke, is: active}}
+  - {id: warm, class: fire, when: {point: heat, is: active}}
+  - {id: either, class: gas, when: {any: [{point: smoke, is: active}, {point: heat, is: active}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ("rules: [smoky, warm], needs: 2", ""),
+        (
+            "rules: [smoky, warm, either], needs: 2",
+            "'either' watches 2 detectors and counts as one",
+        ),
+        ("rules: [either], needs: 2", "2 alarms of different detectors, and its rules can make 1"),
+        ("classes: [fire], needs: 3", "3 alarms of different detectors, and its rules can make 2"),
+        ("rules: [smoky, warm, fault.heat], needs: 3", ""),
+        ("rules: [smoky], needs: 2", "can make 1 at most: its outputs never move; give each"),
+        ("rules: [either], needs: 1", ""),
+    ],
+)
+def test_a_linkage_that_waits_for_more_detectors_than_can_tell_is_a_warning(
+    tmp_path: Path, link: str, said: str
+) -> None:
+    text = f"{RULES}linkage:\n  - {{id: supply, {link}, outputs: [cut]}}\n"
+    warnings = [str(each) for each in load(tmp_path, text).warnings if ".needs" in str(each)]
+    assert [said in each for each in warnings] == ([True] if said else []), warnings

@@ -174,6 +174,14 @@ def test_only_a_reset_takes_the_supply_of_detectors(
             "max_on_s: would end what stays until a person restores it",
         ),
         (f"kind: siren, {PIN}, min_off_s: 5", "min_off_s: would hold back a warning"),
+        (
+            f"kind: siren, {PIN}, interlock: {{point: flow, is: active}}",
+            "interlock: while it holds or is unknown it would keep a warning silent",
+        ),
+        (
+            f"kind: cut-off, {PIN}, interlock: {{point: flow, is: active}}",
+            "interlock: while it holds or is unknown it would keep a warning silent, or a cut",
+        ),
         (f"kind: strobe, {PIN}, stagger_s: 5", "stagger_s: would hold back a warning"),
         (f"kind: siren, {PIN}, restore: manual", "restore: is for what switches equipment"),
         (f"kind: relay, {PIN}, patterns: {{fire: pulsed}}", "patterns: is for sirens"),
