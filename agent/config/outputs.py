@@ -117,6 +117,7 @@ def _output(output: OutputModel, timezone: str) -> OutputSpec:
         is_energised_when_active=is_energised_when_active(output),
         pulse_s=(output.pulse_ms or 0) / 1000,
         max_on_s=START_PULSE_S if is_pump else output.max_on_s,
+        is_start_pulse=is_pump,
         min_off_s=output.min_off_s,
         stagger_s=output.stagger_s,
         interlock="" if output.interlock is None else interlock_rule(output.id),

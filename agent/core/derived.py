@@ -203,7 +203,7 @@ class Derivation:
 
     def __init__(self, specs: Iterable[DerivedSpec]) -> None:
         """Raises ValueError when a point is derived from itself, directly or by way of others."""
-        self._derived = tuple(_Derived(each) for each in _sources_first(tuple(specs)))
+        self._derived = tuple(_Derived(each) for each in sources_first(tuple(specs)))
         self._users: dict[str, tuple[_Derived, ...]] = {}
         for each in self._derived:
             for source in each.spec.sources:
@@ -312,7 +312,8 @@ def _calculation(spec: DerivedSpec) -> Calculation | None:
     return None
 
 
-def _sources_first(specs: tuple[DerivedSpec, ...]) -> Iterator[DerivedSpec]:
+def sources_first(specs: tuple[DerivedSpec, ...]) -> Iterator[DerivedSpec]:
+    """Yield derived points so that each comes after those it follows from; ValueError for a circle."""
     left = {each.point: each for each in specs}
     while left:
         ready = [each for each in left.values() if not any(name in left for name in each.sources)]

@@ -11,7 +11,7 @@ from agent.core.board import Board
 from agent.core.cause import Cause
 from agent.core.commands import obey
 from agent.core.conditions import is_timed, points_of, streamed_points
-from agent.core.derived import Derivation
+from agent.core.derived import Derivation, sources_first
 from agent.core.effects import (
     AlarmState,
     AlarmView,
@@ -23,7 +23,7 @@ from agent.core.effects import (
     Telemeter,
 )
 from agent.core.gathering import Gathering
-from agent.core.keys import pressed
+from agent.core.keys import Key, is_news
 from agent.core.memory import (
     NO_ORDERS,
     AlarmMemory,
@@ -33,7 +33,7 @@ from agent.core.memory import (
     Orders,
 )
 from agent.core.pump_starts import PumpContact, pump_contacts
-from agent.core.spec import AlarmClass, KeySpec, PointSpec, SiteSpec
+from agent.core.spec import AlarmClass, PointSpec, SiteSpec
 from agent.core.telemetry import StateGate, TelemetryGate
 from drivers.clock import ClockState, Stamp
 from drivers.reading import Quality, Reading
@@ -70,7 +70,7 @@ class _Point:
         """Those that watch it."""
         self.is_watched = False
         """By an alarm, or it is a key or a pump."""
-        self.key: KeySpec | None = None
+        self.key: Key | None = None
         """What pressing it asks for."""
         self.pump: PumpContact | None = None
         """Counts its starts."""
@@ -133,6 +133,7 @@ class Engine:
         self._silences: Agenda[_Point] = Agenda()
         self._looks: Agenda[_Later] = Agenda()
         self._derivation = Derivation(site.derived) if site.derived else None
+        self._derived = tuple(sources_first(site.derived))
         self._points = {spec.id: _Point(spec) for spec in site.points}
         self._board = Board(site, self._latest, self._timers, is_memory_whole=is_memory_whole)
         self._board.reset_lines.blank = self._blank
@@ -150,7 +151,7 @@ class Engine:
                 )
         for key in site.keys:
             if key.point in self._points:
-                self._points[key.point].key = key
+                self._points[key.point].key = Key(key)
                 self._points[key.point].is_watched = True
         for name, pump in pump_contacts(site.points, self._board.appointments).items():
             self._points[name].pump = pump
@@ -382,8 +383,11 @@ class Engine:
         if point.pump is not None:
             point.pump.look(before, reading, cause, out)
         if point.key is not None:
-            command = pressed(point.key, before, reading)
-            if command is not None:
+            command = point.key.read(reading)
+            modes = self._board.linkages
+            if command is not None and is_news(
+                command, is_manual=modes.is_manual, is_mode_known=modes.is_mode_known
+            ):
                 obey(self._board, command, cause.at, self._site.box, out)
                 self._board.show_signs(cause, out)
 
@@ -436,9 +440,14 @@ class Engine:
             self._derivation.take(reading, at_s)
 
     def _blank(self, points: tuple[str, ...], until_s: float) -> None:
-        for name in points:
-            if name in self._points:
-                self._points[name].blank_until_s = until_s
+        """Let nothing count that is read of `points`, or derived from them, until then."""
+        names = set(points)
+        for derived in self._derived:
+            if names.intersection(derived.sources):
+                names.add(derived.point)
+        for name in names.intersection(self._points):
+            point = self._points[name]
+            point.blank_until_s = max(point.blank_until_s, until_s)
 
     def _pass_over(self, point: _Point, reading: Reading, at_s: float, out: Gathering) -> None:
         """Judge nothing by a reading that is late, or of a detector without supply."""

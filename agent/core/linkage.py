@@ -19,12 +19,13 @@ while it is asked for: neither a change of mode nor a lost detector takes protec
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 
 from agent.core.alarm import Alarm
 from agent.core.effects import AlarmState
 from agent.core.output import Output
-from agent.core.spec import AlarmClass, Linkage, OutputKind
+from agent.core.spec import AlarmClass, Linkage, OutputKind, Pattern
 
 SOUNDERS = frozenset({OutputKind.SIREN, OutputKind.BUZZER})
 SHOWING = SOUNDERS | {OutputKind.STROBE, OutputKind.LAMP}
@@ -135,3 +136,12 @@ class Link:
     def _is_called(self) -> bool:
         """Whether a manual call point says that there is no time to lose."""
         return any(alarm.spec.is_call_point or alarm.is_called for alarm in self.asking.values())
+
+
+def pattern_of(named: tuple[tuple[AlarmClass, Pattern], ...], links: Iterable[Link]) -> Pattern:
+    """Return the pattern of the most urgent class that demands an output by one of `links`."""
+    if not named:
+        return Pattern.STEADY
+    asked = {each for link in links if link.is_effective for each in link.classes()}
+    urgent = min(asked, key=lambda each: each.rank, default=None)
+    return next((how for each, how in named if each is urgent), Pattern.STEADY)

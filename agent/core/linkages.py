@@ -1,7 +1,8 @@
 """All outputs of a site with the linkages on them: who demands what, and what that makes of each output.
 
 After a restart a cut-off with a latch stays cut: until all alarm memory has come, no cut-off and no
-valve is told to restore; it stays as it was claimed or left, and an alarm still cuts it.
+valve is told to restore; it stays as it was claimed or left, and an alarm still cuts it. Nor is a relay
+told to rest before that, unless it was told to be active since: what runs would stop and begin again.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from agent.core.appointments import Appointment, Appointments
 from agent.core.cause import Cause
 from agent.core.effects import Event
 from agent.core.gathering import Gathering
-from agent.core.linkage import SHOWING, SOUNDERS, Link, is_linked
+from agent.core.linkage import SHOWING, SOUNDERS, Link, is_linked, pattern_of
 from agent.core.memory import CUT, RESTORED, Orders
 from agent.core.output import Output, StartQueue
 from agent.core.output_events import BLOCKED, WAITING, output_event
-from agent.core.spec import AlarmClass, LampSign, OutputKind, Pattern, SiteSpec
+from agent.core.spec import LampSign, OutputKind, OutputSpec, Pattern, SiteSpec
 from agent.core.watching import Truth
 
 HELD = frozenset({OutputKind.CUT_OFF, OutputKind.VALVE})
 """What is not told to restore before all alarm memory has come."""
+
 
 AT_START = "start"
 """The cause of an output's first setting when no alarm demands it."""
@@ -57,6 +59,7 @@ class Linkages:
                 spec,
                 queue,
                 is_held=holds_cuts and (spec.kind in HELD or spec.is_restored_by_hand),
+                may_run_on=holds_cuts and _is_running_equipment(spec),
             )
             for spec in site.outputs
         }
@@ -111,10 +114,11 @@ class Linkages:
         for output in self.outputs.values():
             is_active = output.decide(cause.at_s)
             output.is_active = is_active
-            output.is_told = is_active or not output.is_held
+            output.may_run_on = output.may_run_on and not is_active
+            output.is_told = is_active or not (output.is_held or output.may_run_on)
             self._appointments.make(self._again[output.spec.id], output.due_s)
             output.pattern = self.pattern(output) if is_active else Pattern.STEADY
-            if is_active or not output.is_held:
+            if output.is_told:
                 why = self._why(output, AT_START)
                 out.set_output(output.spec.id, is_active, why, output.pattern)
         if not self._awaits_memory:
@@ -124,6 +128,11 @@ class Linkages:
         """Hold nothing any more; set what was held and need not be active."""
         self._awaits_memory = False
         for output in self.outputs.values():
+            if output.may_run_on:
+                output.may_run_on, output.is_told = False, True
+                if output.was_running:
+                    output.begins_to_rest(cause.at_s)
+                out.set_output(output.spec.id, False, self._why(output, AT_START))
             if output.is_held:
                 output.is_held = False
                 if output.is_active:
@@ -153,19 +162,14 @@ class Linkages:
 
     def pattern(self, output: Output) -> Pattern:
         """Return how an output moves while active: as the most urgent class asks that demands it."""
-        named = output.spec.patterns
-        if not named:
-            return Pattern.STEADY
-        asked = {
-            each
-            for link in self._on_output[output.spec.id]
-            if link.is_effective
-            for each in link.classes()
-        }
-        urgent = min(asked, key=lambda each: each.rank, default=None)
-        return next((how for each, how in named if each is urgent), Pattern.STEADY)
+        return pattern_of(output.spec.patterns, self._on_output[output.spec.id])
 
     # -- what people do ---------------------------------------------------------------------------
+
+    @property
+    def is_mode_known(self) -> bool:
+        """Whether no memory that comes late can say otherwise."""
+        return self._is_mode_new or not self._awaits_memory
 
     def set_mode(self, is_manual: bool, cause: Cause, out: Gathering) -> None:
         """Switch the site to manual or auto; what waited acts at once."""
@@ -257,7 +261,9 @@ class Linkages:
         pattern = self.pattern(output) if is_active else Pattern.STEADY
         if is_active is not output.is_active or pattern is not output.pattern:
             output.is_active, output.pattern = is_active, pattern
-            if is_active or not output.is_held:
+            if is_active and output.may_run_on:
+                output.may_run_on, output.is_told = False, True
+            if is_active or not (output.is_held or output.may_run_on):
                 why = cause.command or rule or self._why(output, AT_START)
                 out.set_output(output.spec.id, is_active, why, pattern)
 
@@ -272,6 +278,11 @@ class Linkages:
     ) -> Event:
         alarm = self._alarms.get(rule)
         return output_event(output, before, after, cause, code=code, rule=rule, alarm=alarm)
+
+
+def _is_running_equipment(spec: OutputSpec) -> bool:
+    """Return whether an output may run from before this run and go on; a pulse must end in any case."""
+    return spec.kind is OutputKind.RELAY and not spec.resets and not spec.is_start_pulse
 
 
 def _is_any_effective(links: list[Link]) -> bool:

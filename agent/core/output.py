@@ -34,11 +34,15 @@ class StartQueue:
 class Output:
     """One output: what is asked of it and what it was told to be."""
 
-    def __init__(self, spec: OutputSpec, queue: StartQueue, *, is_held: bool) -> None:
+    def __init__(
+        self, spec: OutputSpec, queue: StartQueue, *, is_held: bool, may_run_on: bool = False
+    ) -> None:
         self.spec = spec
         self._queue = queue
         self.is_held = is_held
         """It may be made active and not inactive: alarms may still be remembered."""
+        self.may_run_on = may_run_on
+        """It was told nothing yet, and runs perhaps: alarms may still be remembered."""
         self.is_demanded: Callable[[], bool] = lambda: False
         self.forbids: Callable[[], Truth] = lambda: False
         """Whether its interlock forbids it."""
@@ -61,6 +65,7 @@ class Output:
         self._asked_s = -inf
         """When its longest time active began anew."""
         self._is_spent = False
+        self._was_demanded = False
         self.was_running = False
         """It was active before this run, and memory of why may still come."""
         self.is_told = False
@@ -69,9 +74,16 @@ class Output:
         """When to decide again."""
 
     def asked_anew(self, at_s: float) -> None:
-        """Let it be active for its longest time once more: what warns people must not miss a new alarm."""
+        """Let it be active for its longest time once more: what warns people must not miss a new alarm.
+
+        Nor equipment its first one.
+        """
         self._is_spent = False
         self._asked_s = at_s
+
+    def begins_to_rest(self, at_s: float) -> None:
+        """Count its shortest rest from now: it ran from before this run."""
+        self._since_s = at_s
 
     def decide(self, at_s: float) -> bool:
         """Return whether it should be active at monotonic `at_s`, and set `due_s` and `refusal`."""
@@ -93,6 +105,9 @@ class Output:
         if spec.kind is OutputKind.HEALTH:
             return not self.is_demanded()
         is_demanded = self.is_demanded()
+        if is_demanded and not self._was_demanded:
+            self.asked_anew(at_s)  # what a test used up of its longest time counts for nothing
+        self._was_demanded = is_demanded
         ends_s = max(self.test_until_s, self.pulse_until_s)
         is_tested = at_s < ends_s
         if is_tested:
@@ -109,7 +124,7 @@ class Output:
         if self.is_active and spec.max_on_s and at_s >= self._longest_s():
             self._is_spent = True
         if self._is_spent:
-            self.refusal = MAX_ON_TIME
+            self.refusal = "" if spec.is_start_pulse else MAX_ON_TIME
             return False
         if not self.is_active and at_s < self._since_s + spec.min_off_s:
             self.due_s = self._since_s + spec.min_off_s

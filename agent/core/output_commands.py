@@ -72,14 +72,15 @@ def set_mode(board: Board, command: Command, cause: Cause, out: Gathering) -> Ou
         return _refused("bad_argument", "the mode is auto or manual")
     linkages = board.linkages
     is_manual = command.mode == MANUAL
-    if linkages.is_manual is is_manual:
+    if linkages.is_manual is is_manual and linkages.is_mode_known:
         return _done(f"linkage is {command.mode} already")
     out.record(
         Event(
             kind=EventKind.MODE,
             subject=board.box,
             at=cause.at,
-            from_state=MANUAL if linkages.is_manual else AUTO,
+            # What it was before the start is not known yet: it is told all the same, and newer.
+            from_state=_mode_word(linkages.is_manual) if linkages.is_mode_known else "",
             to_state=command.mode,
             actor=command.actor,
             reason=command.reason,
@@ -87,6 +88,10 @@ def set_mode(board: Board, command: Command, cause: Cause, out: Gathering) -> Ou
     )
     linkages.set_mode(is_manual, cause, out)
     return _done(f"linkage is {command.mode}")
+
+
+def _mode_word(is_manual: bool) -> str:
+    return MANUAL if is_manual else AUTO
 
 
 def _done(message: str) -> Outcome:

@@ -88,6 +88,7 @@ class ResetLines:
 
     def _give_up(self, alarm: Alarm, cause: Cause, out: Gathering) -> None:
         asked, _ = self._waiting.pop(alarm.spec.id)
+        is_unknown = alarm.truth is None
         out.record(
             Event(
                 kind=EventKind.COMMAND,
@@ -97,8 +98,10 @@ class ResetLines:
                 rule=alarm.spec.id,
                 to_state=asked.command,
                 actor=asked.actor,
-                code="condition_holds",
-                reason="the detector is in alarm again after its supply was pulsed",
+                code="condition_unknown" if is_unknown else "condition_holds",
+                reason="nothing is known of the detector since its supply was pulsed"
+                if is_unknown
+                else "the detector is in alarm again after its supply was pulsed",
                 zone=alarm.zone,
             )
         )

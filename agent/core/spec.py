@@ -418,6 +418,8 @@ class OutputSpec:
     active is asked for is as it should be."""
     max_on_s: float = 0.0
     """Longest time active at a stretch; then it rests until it is asked for anew. 0: no limit."""
+    is_start_pulse: bool = False
+    """Its longest time active is a pulse that starts something: that it is over then is as it should be."""
     min_off_s: float = 0.0
     """Shortest rest before it is made active again."""
     stagger_s: float = 0.0

@@ -58,6 +58,8 @@ class Witness:
                 if event.kind is EventKind.DRILL:
                     self._drill(event, {})
             self.states = {rule: view.state.value for rule, view in after.items()}
+            # what is remembered now was up before any drill of this run
+            self.were_at_rest -= {rule for rule, state in self.states.items() if state != NORMAL}
             return
         raised: dict[str, bool] = {}
         ended_by_drill: set[str] = set()
