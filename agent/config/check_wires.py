@@ -309,6 +309,11 @@ def _check_uplinks(catalogue: Catalogue, findings: Findings, folder: Path) -> No
                 )
             speakers.setdefault(speaks, uplink.id)
         _check_tls(uplink, path, findings, folder)
+        can_expire = uplink.protocol == "5" and uplink.sink == "native"
+        if uplink.telemetry_expires_h is not None and not can_expire:
+            findings.fault(
+                (*path, "telemetry_expires_h"), "only with protocol 5 and the native sink"
+            )
         if uplink.tls is None and uplink.password is not None and not is_loopback(uplink.host):
             findings.warn((*path, "password"), "goes over the network readable; add tls")
 

@@ -127,6 +127,13 @@ class UplinkModel(Model):
         description="Largest message the broker takes, KiB; 128 suits every cloud. The description of "
         "a site of more than some 380 points needs more.",
     )
+    telemetry_expires_h: float | None = Field(
+        default=None,
+        gt=0,
+        le=8760,
+        description="The broker drops readings that nobody fetched for so many hours (MQTT 5, native "
+        "sink); a subscriber then misses their numbers. Left out: never. Events never expire.",
+    )
     tls: TlsModel | None = None
     commands: CommandsModel = CommandsModel()
 

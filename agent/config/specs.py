@@ -394,6 +394,9 @@ def uplink_spec(uplink: UplinkModel, box: str, password: str | None, folder: Pat
         password=password,
         keepalive_s=uplink.keepalive_s,
         max_payload_bytes=uplink.max_payload_kib * 1024,
+        telemetry_expiry_s=None
+        if uplink.telemetry_expires_h is None
+        else max(1, round(uplink.telemetry_expires_h * 3600)),
         tls=None if uplink.tls is None else _tls(uplink.tls, folder),
         commands=CommandsSpec(
             allow=uplink.commands.allow,

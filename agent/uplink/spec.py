@@ -71,6 +71,8 @@ class UplinkSpec:
     window: int = 20
     """Publishes in flight; at most 20 (what brokers and paho take without queueing)."""
     max_payload_bytes: int = 128 * 1024
+    telemetry_expiry_s: int | None = None
+    """How long a broker keeps readings for a subscriber that is away (MQTT 5); None: for ever."""
     reconnect_cap_s: float = 10.0
     tls: TlsSpec | None = None
     commands: CommandsSpec = CommandsSpec()

@@ -56,7 +56,7 @@ def judge(message: Message, root: str = "plantroom/v1") -> Schema:
         channel = None
     assert channel is None or schema.split("/")[0] == channel, f"{schema} on {channel}"
     assert message.retain is (channel in RETAINED), f"retain {message.retain} on {message.topic}"
-    assert message.expiry_s is None
+    assert message.expiry_s is None or schema is Schema.TELE, "only readings may expire"
     assert len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()) == len(
         message.payload
     ), "compact"

@@ -22,7 +22,12 @@ def make_sink(spec: UplinkSpec, *, site: SiteSpec, boot: str, config_hash: str) 
     match spec.sink:
         case SinkName.NATIVE:
             return NativeSink(
-                topics, site=site, boot=boot, version=VERSION, config_hash=config_hash
+                topics,
+                site=site,
+                boot=boot,
+                version=VERSION,
+                config_hash=config_hash,
+                telemetry_expiry_s=spec.telemetry_expiry_s,
             )
         case SinkName.HOME_ASSISTANT:
             return HomeAssistantSink(

@@ -24,9 +24,18 @@ class NativeSink:
     """Maps everything one to one."""
 
     def __init__(
-        self, topics: Topics, *, site: SiteSpec, boot: str, version: str, config_hash: str
+        self,
+        topics: Topics,
+        *,
+        site: SiteSpec,
+        boot: str,
+        version: str,
+        config_hash: str,
+        telemetry_expiry_s: int | None = None,
     ) -> None:
+        """`telemetry_expiry_s` is how long a broker keeps readings; None: for ever, like all else."""
         self._topics = topics
+        self._telemetry_expiry_s = telemetry_expiry_s
         self._site = site
         self._boot = boot
         self._version = version
@@ -61,7 +70,14 @@ class NativeSink:
 
     def batch(self, batch: Batch, *, is_replay: bool) -> Sequence[Message]:
         """Return a batch."""
-        return (_message(self._topics.tele, codec.tele(batch, is_replay=is_replay), Schema.TELE),)
+        return (
+            Message(
+                topic=self._topics.tele,
+                payload=codec.tele(batch, is_replay=is_replay),
+                schema=Schema.TELE,
+                expiry_s=self._telemetry_expiry_s,
+            ),
+        )
 
     def state(self, reading: Reading) -> Sequence[Message]:
         """Return a retained state; none for a point whose id no topic can bear."""
