@@ -89,7 +89,10 @@ def tail(
     except UplinkError as fault:
         typer.echo(f"{fault}", err=True)
         raise typer.Exit(Exit.UNREACHABLE) from None
-    raise typer.Exit(Exit.GOOD if view.end() else Exit.BAD)
+    is_whole = view.end()
+    if not view.was_linked:  # nothing heard is no proof of anything
+        raise typer.Exit(Exit.UNREACHABLE)
+    raise typer.Exit(Exit.GOOD if is_whole else Exit.BAD)
 
 
 class View:
@@ -100,6 +103,7 @@ class View:
         self._as_json = as_json
         self._told: set[tuple[str, str, str, int, int, str]] = set()
         self._strange = 0
+        self.was_linked = False
 
     def hear(self, arrival: Arrival) -> None:
         """Print a message."""
@@ -129,6 +133,7 @@ class View:
 
     def tell_link(self, why: str) -> None:
         """Say that the link is there or why not."""
+        self.was_linked = self.was_linked or not why
         text = f"no link: {why}" if why else "listening"
         self._print({"is": "link", "up": not why, "why": why}, f"-- {text}")
 

@@ -118,6 +118,12 @@ async def test_a_broker_that_is_away_is_waited_for(
         assert await tail.end() == 0
 
 
+async def test_without_a_link_all_the_time_nothing_is_proven() -> None:
+    async with tailing(free_port()) as tail:
+        await until(lambda: any("no link" in line for line in tail.lines), 20)
+        assert await tail.end() == 4
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [

@@ -367,3 +367,20 @@ async def test_a_slow_link_keeps_the_order_of_one_topic(broker: Broker) -> None:
                 if len(heard) == 60:
                     break
         assert heard == list(range(60))
+
+
+async def test_what_was_given_up_is_not_sent_again_by_the_next_connection() -> None:
+    """A re-entered client of the library would: thirty that timed out were still in it (each is ours)."""
+    async with scripted(Script(puback_code={"event": 256})) as script:
+        async with linked(script.port, keepalive_s=1) as connection:
+            for _ in range(3):
+                with pytest.raises(LinkLost):
+                    await connection.publish(message("plantroom/v1/a/b/event/old"))
+        with pytest.raises(LinkLost):
+            await connection.publish(message("plantroom/v1/a/b/event/old"))
+        given_up = len(script.topics)
+        script.puback_code.clear()
+        async with linked(script.port) as connection:
+            await connection.publish(message("plantroom/v1/a/b/event/new"))
+            await asyncio.sleep(0.2)
+        assert script.topics[given_up:] == ["plantroom/v1/a/b/event/new"]
