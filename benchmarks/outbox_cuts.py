@@ -18,6 +18,7 @@ import random
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from agent.core.memory import AlarmSnapshot
 from agent.core.spec import AlarmClass
 from agent.outbox.contract import WINDOW
 from agent.outbox.cursor import UplinkCursor
+from agent.outbox.files import Files
 from agent.outbox.outbox import Outbox
 from agent.outbox.records import Batch, EventRecord
 from agent.outbox.spec import OutboxSpec
@@ -68,32 +70,40 @@ class Acknowledged:
 
 async def record_run(seed: int, left_out: Sync | None = None) -> list[Op]:
     """Return what one run of the outbox did to its files and promised meanwhile."""
-    dice = random.Random(seed)
     log = WriteLog()
-    clock = SystemClock()
-    clock.state = ClockState.SYNCED
     with tempfile.TemporaryDirectory(prefix="plantroom-cuts-") as folder:
         root = Path(folder)
-        outbox = Outbox(
-            replace(SPEC, directory=root),
-            box="box",
-            boot="before",
-            clock=clock,
-            uplinks=["cloud"],
-            on_health=lambda _ok, _why: None,
-            files=RecordingFiles(root, log, left_out),
-        )
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(outbox.run(), name="outbox")
-            async with asyncio.timeout(120):
-                await outbox.recovered()
-                await _work(outbox, clock, log, dice)
-            running.cancel()
-        await outbox.close(5.0)
+        await run_outbox(root, RecordingFiles(root, log, left_out), log, seed)
     return log.ops
 
 
-async def _work(outbox: Outbox, clock: SystemClock, log: WriteLog, dice: random.Random) -> None:
+async def run_outbox(
+    root: Path, files: Files, log: WriteLog, seed: int, round_s: float = 0.004
+) -> None:
+    """Let an outbox work through one run; `log` hears what the broker took before the outbox does."""
+    clock = SystemClock()
+    clock.state = ClockState.SYNCED
+    outbox = Outbox(
+        replace(SPEC, directory=root),
+        box="box",
+        boot="before",
+        clock=clock,
+        uplinks=["cloud"],
+        on_health=lambda _ok, _why: None,
+        files=files,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(outbox.run(), name="outbox")
+        async with asyncio.timeout(120):
+            await outbox.recovered()
+            await _work(outbox, clock, log, random.Random(seed), round_s)
+        running.cancel()
+    await outbox.close(5.0)
+
+
+async def _work(
+    outbox: Outbox, clock: SystemClock, log: WriteLog, dice: random.Random, round_s: float
+) -> None:
     cursor = outbox.cursor("cloud")
     assert isinstance(cursor, UplinkCursor)
     in_flight: deque[EventRecord | Batch] = deque()
@@ -121,7 +131,7 @@ async def _work(outbox: Outbox, clock: SystemClock, log: WriteLog, dice: random.
             )
         if dice.random() < 0.1:
             outbox.save_snapshot(AlarmSnapshot(position=None, memories=()))
-        await asyncio.sleep(0.004)
+        await asyncio.sleep(round_s)
         if (number // 30) % 3:
             continue  # the broker is away
         if outbox.stats().fault:
@@ -159,6 +169,24 @@ class Score:
         if not verdict.is_good:
             self.bad += 1
             self.worst.append(f"{where}: {verdict}")
+
+    def add(self, other: Score) -> None:
+        """Add what was counted apart."""
+        self.states += other.states
+        self.bad += other.bad
+        self.worst += other.worst
+        self.lost += other.lost
+        self.refused += other.refused
+        self.gaps += other.gaps
+        self.doubled += other.doubled
+        self.damage += other.damage
+
+    def cells(self) -> list[str]:
+        """Return its figures in the order of `HEAD`, without store and model."""
+        figures = (
+            self.states, self.bad, self.refused, self.lost, self.gaps, self.doubled, self.damage,
+        )  # fmt: skip
+        return [str(each) for each in figures]
 
 
 async def try_cuts(ops: list[Op], model: Model, states: int, seed: int, score: Score) -> None:
@@ -198,40 +226,50 @@ class RecordingJson(JSONStorage):
 
 def record_stock(seed: int) -> list[Op]:
     """Return what stock TinyDB does as a queue: put at the end, take from the front."""
-    dice = random.Random(seed)
     log = WriteLog()
     log.note(Op(Act.CREATE, file=1, path="db.json"))
     log.note(Op(Act.SYNC_DIRECTORY))
+    storage = type("Storage", (RecordingJson,), {"log": log})
     with tempfile.TemporaryDirectory(prefix="plantroom-cuts-") as folder:
-        storage = type("Storage", (RecordingJson,), {"log": log})
-        with TinyDB(Path(folder) / "db.json", storage=storage) as db:
-            for number in range(200):
-                db.insert({"n": number, "text": "x" * dice.randint(0, 300)})
-                log.mark(number)
-                if number >= 20:
-                    db.remove(doc_ids=[number - 19])
-                    log.mark(-(number - 20))
+        play_stock(Path(folder) / "db.json", log, seed, storage)
     return log.ops
 
 
-def try_stock_cuts(ops: list[Op], model: Model, states: int, seed: int, score: Score) -> None:
+def play_stock(
+    path: Path, log: WriteLog, seed: int, storage: type[JSONStorage] = JSONStorage
+) -> None:
+    """Put 200 documents at the end and take them from the front; `log` hears of each that is done."""
+    dice = random.Random(seed)
+    with TinyDB(path, storage=storage) as db:
+        for number in range(200):
+            db.insert({"n": number, "text": "x" * dice.randint(0, 300)})
+            log.mark(number)
+            if number >= 20:
+                db.remove(doc_ids=[number - 19])
+                log.mark(-(number - 20))
+
+
+def judge_stock(path: Path, marks: Iterable[object]) -> Verdict:
     """Judge stock TinyDB: does it open, is every insert that returned and was not removed there?"""
+    numbers = [each for each in marks if isinstance(each, int)]
+    there = {each for each in numbers if each > 0} - {-each for each in numbers}
+    removing = min(there, default=0)
+    try:
+        with TinyDB(path) as db:
+            found = {each["n"] for each in db.all()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Verdict(is_started=False)
+    return Verdict(is_started=True, lost=len(there - found - {removing}))
+
+
+def try_stock_cuts(ops: list[Op], model: Model, states: int, seed: int, score: Score) -> None:
+    """Judge so many cuts of stock TinyDB."""
     dice = random.Random(seed)
     for _ in range(states):
         count = dice.randint(1, len(ops))
-        marks = [each.mark for each in ops[:count] if each.act is Act.MARK]
-        there = {each for each in marks if isinstance(each, int) and each > 0}
-        there -= {-each for each in marks if isinstance(each, int)}
-        removing = min(there, default=0)
         with tempfile.TemporaryDirectory(prefix="plantroom-cut-") as folder:
             lay_out(Path(folder), left_after(ops, count, model, dice))
-            try:
-                with TinyDB(Path(folder) / "db.json") as db:
-                    found = {each["n"] for each in db.all()}
-            except ValueError:
-                verdict = Verdict(is_started=False)
-            else:
-                verdict = Verdict(is_started=True, lost=len(there - found - {removing}))
+            verdict = judge_stock(Path(folder) / "db.json", [each.mark for each in ops[:count]])
         score.enter(verdict, f"stock TinyDB, seed {seed}, {model} cut at {count}")
 
 
@@ -277,26 +315,7 @@ def main() -> None:
     logging.disable()  # what each start found is in the verdict
     scores = asyncio.run(measure(options.states, options.seeds, options.controls))
     print_table(
-        HEAD,
-        (
-            [
-                store,
-                model.value,
-                *map(
-                    str,
-                    (
-                        score.states,
-                        score.bad,
-                        score.refused,
-                        score.lost,
-                        score.gaps,
-                        score.doubled,
-                        score.damage,
-                    ),
-                ),
-            ]
-            for (store, model), score in scores.items()
-        ),
+        HEAD, ([store, model.value, *score.cells()] for (store, model), score in scores.items())
     )
     for (store, _), score in scores.items():
         for each in score.worst[: 5 if store == "ours" else 0]:
