@@ -148,7 +148,7 @@ async def started(
     started_s = asyncio.get_running_loop().time()
     with log_path.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *_dies_with_us(),
+            *dies_with_us(),
             sys.executable,
             *words,
             cwd=ROOT,
@@ -171,7 +171,7 @@ async def started(
                 await process.wait()
 
 
-def _dies_with_us() -> tuple[str, ...]:
+def dies_with_us() -> tuple[str, ...]:
     """Return the prefix that lets the kernel end a process when the benchmark is killed, where there is one."""
     setpriv = shutil.which("setpriv")
     return () if setpriv is None else (setpriv, "--pdeathsig", "KILL", "--")

@@ -70,39 +70,72 @@ class Result:
             and self.doubled_most <= WINDOW
         )
 
+    def note_doubles(self, ledger: Ledger) -> None:
+        """Count what came twice after the last cut."""
+        before, self.doubled = self.doubled, sum(each.doubles for each in ledger.proofs())
+        self.doubled_most = max(self.doubled_most, self.doubled - before)
+
+    def count(self, accepted: set[Accepted], heard: set[Accepted], ledger: Ledger) -> None:
+        """Enter what was promised, what the broker has, and what the consumer makes of it."""
+        proofs = ledger.proofs()
+        self.accepted, self.acknowledged = len(accepted), len(heard)
+        self.lost = len(accepted - heard)
+        self.missing = sum(len(span) for each in proofs for span in each.missing)
+        self.declared = sum(len(span) for each in proofs for span in each.declared)
+        self.streams = len(proofs)
+        self.notes += [repr(each) for each in proofs if each.missing or each.declared]
+
+    def print(self) -> None:
+        """Print a table, and what is wrong."""
+        head = ("cuts", "streams", "accepted", "lost", "missing at the consumer", "given up by the box",
+                "doubled", "at most after one cut", "starts failed",
+                "slowest start to a record on disk")  # fmt: skip
+        values = (self.kills, self.streams, self.accepted, self.lost, self.missing, self.declared,
+                  self.doubled, self.doubled_most, self.starts_failed)  # fmt: skip
+        print_table(head, [[*(f"{each:,}" for each in values), f"{self.slowest_start_s:.1f} s"]])
+        for each in self.notes[:5]:
+            print(each)
+
+
+@dataclass(slots=True)
+class Witness:
+    """What the broker acknowledged, as the wire tells it."""
+
+    ledger: Ledger = field(default_factory=Ledger)
+    acknowledged: set[Accepted] = field(default_factory=set)
+
+    def take(self, message: Heard) -> None:
+        """Note a message whose PUBACK came."""
+        if not message.payload:
+            return
+        seen = decode(take_apart(ROOT, message.topic), message.payload)
+        if isinstance(seen, BatchSeen):
+            self.acknowledged.add(Accepted("telemetry", seen.batch.stream, seen.batch.seq))
+            self.ledger.hear(seen)
+        elif isinstance(seen, EventSeen):
+            self.acknowledged.add(Accepted("event", seen.record.stream, seen.record.seq))
+            self.ledger.hear(seen)
+
 
 async def kill_often(kills: int, seed: int, folder: Path) -> Result:
     """Kill and start again so often, then let everything out and count."""
     dice = random.Random(seed)
     result = Result(kills=kills)
-    ledger = Ledger()
-    acknowledged: set[Accepted] = set()
+    witness = Witness()
     accepted: set[Accepted] = set()
     heard: set[Accepted] = set()
     loop = asyncio.get_running_loop()
-
-    def take(message: Heard) -> None:
-        if not message.payload:
-            return
-        seen = decode(take_apart(ROOT, message.topic), message.payload)
-        if isinstance(seen, BatchSeen):
-            acknowledged.add(Accepted("telemetry", seen.batch.stream, seen.batch.seq))
-            ledger.hear(seen)
-        elif isinstance(seen, EventSeen):
-            acknowledged.add(Accepted("event", seen.record.stream, seen.record.seq))
-            ledger.hear(seen)
 
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(run_broker())
         plant = await stack.enter_async_context(Plant(SIZE))
         link = await stack.enter_async_context(
-            TcpProxy(broker.host, broker.port, record=Tap(take).record)
+            TcpProxy(broker.host, broker.port, record=Tap(witness.take).record)
         )
         text = site_text(SIZE, modbus_ports=plant.ports, broker_port=link.port, commit_interval_s=0)
         (folder / "site.yaml").write_text(text, "utf-8")
         notes = folder / "accepted"
         words = agent_words(folder, entry=("-m", "benchmarks.outbox_told", str(notes)))
-        doubled = 0
         for number in range(kills + 1):
             is_last = number == kills
             await link.set_state(LinkState.CUT if number % 2 and not is_last else LinkState.PASS)
@@ -119,20 +152,12 @@ async def kill_often(kills: int, seed: int, folder: Path) -> Result:
                 else:
                     toggling.cancel()
                     await plant.fall_silent()
-                    await until(lambda: noted(notes) <= acknowledged, DRAIN_S)
+                    await until(lambda: noted(notes) <= witness.acknowledged, DRAIN_S)
                     # its farewell is on disk before it can be sent, and goes out at the next start
-                    accepted, heard = noted(notes), set(acknowledged)
+                    accepted, heard = noted(notes), set(witness.acknowledged)
                 toggling.cancel()
-            before_it, doubled = doubled, sum(each.doubles for each in ledger.proofs())
-            result.doubled_most = max(result.doubled_most, doubled - before_it)
-    proofs = ledger.proofs()
-    result.accepted, result.acknowledged = len(accepted), len(heard)
-    result.lost = len(accepted - heard)
-    result.missing = sum(len(span) for each in proofs for span in each.missing)
-    result.declared = sum(len(span) for each in proofs for span in each.declared)
-    result.doubled = doubled
-    result.streams = len(proofs)
-    result.notes = [repr(each) for each in proofs if each.missing or each.declared]
+            result.note_doubles(witness.ledger)
+    result.count(accepted, heard, witness.ledger)
     return result
 
 
@@ -195,13 +220,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="plantroom-kills-") as folder:
         result = asyncio.run(kill_often(options.kills, options.seed, Path(folder)))
-    head = ("kills", "streams", "accepted", "lost", "missing at the consumer", "given up by the box",
-            "doubled", "at most after one kill", "starts failed", "slowest start to a record on disk")  # fmt: skip
-    values = (result.kills, result.streams, result.accepted, result.lost, result.missing,
-              result.declared, result.doubled, result.doubled_most, result.starts_failed)  # fmt: skip
-    print_table(head, [[*(f"{each:,}" for each in values), f"{result.slowest_start_s:.1f} s"]])
-    for each in result.notes[:5]:
-        print(each)
+    result.print()
     sys.exit(0 if result.is_good else 1)
 
 

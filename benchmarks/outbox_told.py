@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import agent.outbox.outbox
 from agent.cli import main
 from agent.outbox.files import Files
+from benchmarks.outbox_writes import Accepted
 
 
 class TellingFiles(Files):
@@ -41,14 +43,24 @@ class TellingFiles(Files):
 
     def sync_data(self, fd: int) -> None:
         """Sync, then tell."""
-        super().sync_data(fd)
-        told = []
+        self.really_sync(fd)
+        kept = []
         for data in self._written.pop(fd, []):
             for line in data.split(b"\n"):
                 if line:
                     document = json.loads(line.split(b" ", 2)[2])
-                    told.append(f"{self._lane[fd]} {document['stream']} {document['seq']}\n")
-        os.write(self.notes, "".join(told).encode())
+                    kept.append(Accepted(self._lane[fd], document["stream"], document["seq"]))
+        if kept:
+            self.tell(kept)
+
+    def really_sync(self, fd: int) -> None:
+        """Sync."""
+        super().sync_data(fd)
+
+    def tell(self, kept: Sequence[Accepted]) -> None:
+        """Write down what is on the disk from now on."""
+        told = "".join(f"{each.lane} {each.stream} {each.seq}\n" for each in kept)
+        os.write(self.notes, told.encode())
 
     def close(self, fd: int) -> None:
         """Close."""
@@ -56,7 +68,12 @@ class TellingFiles(Files):
         super().close(fd)
 
 
+def run_telling(files: type[TellingFiles], words: Sequence[str]) -> None:
+    """Run the command line on such files, to its end."""
+    vars(agent.outbox.outbox)["Files"] = files
+    main(words)
+
+
 if __name__ == "__main__":
     TellingFiles.notes = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    vars(agent.outbox.outbox)["Files"] = TellingFiles
-    main(sys.argv[2:])
+    run_telling(TellingFiles, sys.argv[2:])

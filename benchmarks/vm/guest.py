@@ -183,8 +183,9 @@ def _make_root(image: Path, base: Path, site: Path) -> None:
     for name in ("agent", "benchmarks", "drivers"):
         shutil.copytree(ROOT / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(site, base / "opt/site")
-    # of use only where this Python's version is the guest's; otherwise the guest is slower, no more
-    compileall.compile_dir(base / "opt", quiet=2, workers=2)
+    # what a maintainer script and pip would do; where this Python is not the guest's it is in vain, no more
+    for folder in (base / "usr/lib", base / "opt"):
+        compileall.compile_dir(folder, quiet=2, workers=2)
     image.unlink(missing_ok=True)
     run(sbin("mkfs.ext4"), "-q", "-d", base, "-O", "^has_journal", image, f"{IMAGE_MIB}M")
 

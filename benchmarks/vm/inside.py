@@ -1,4 +1,4 @@
-"""What runs in the guest, as its first process: `outbox SEED [SYNC]` or `stock SEED`; then the power goes off.
+"""What runs in the guest, as its first process: `outbox SEED [SYNC]`, `stock SEED` or `agent [nosync]`.
 
 Nothing is unmounted and nothing flushed at the end: the power goes off at once.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from agent.outbox.files import Files
 from benchmarks.outbox_cuts import Acknowledged, play_stock, run_outbox
 from benchmarks.outbox_writes import Accepted, Act, Op, RecordingFiles, Sync, WriteLog
+from benchmarks.vm.agent_inside import run_agent
 from benchmarks.vm.promises import Promises, accepted, said, taken
 
 DATA = Path("/data")
@@ -62,7 +63,7 @@ class SyncedFiles(RecordingFiles):
 
 def main() -> None:
     """Do what the kernel's command line asks for."""
-    what, seed, *rest = sys.argv[1:]
+    what, *rest = sys.argv[1:]
     promises = Promises()
     log = PromisedLog(promises)
     promises.tell(said("begin"))
@@ -70,13 +71,15 @@ def main() -> None:
         case "outbox":
             root = DATA / "outbox"
             root.mkdir()
-            left_out = Sync[rest[0]] if rest else None
+            seed, left_out = int(rest[0]), Sync[rest[1]] if rest[1:] else None
             files = SyncedFiles(root, log, left_out)
-            asyncio.run(run_outbox(root, files, log, int(seed), ROUND_S))
+            asyncio.run(run_outbox(root, files, log, seed, ROUND_S))
         case "stock":
-            play_stock(DATA / "db.json", log, int(seed))
+            play_stock(DATA / "db.json", log, int(rest[0]))
+        case "agent":
+            run_agent(promises, skips_sync=rest == ["nosync"])
         case _:
-            raise SystemExit(f"{what}: neither outbox nor stock")
+            raise SystemExit(f"{what}: nothing to be done here")
     promises.tell(said("end"))
     print("work done", flush=True)
 

@@ -8,20 +8,25 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from benchmarks.agent_process import dies_with_us
 from benchmarks.vm import promises
 from benchmarks.vm.guest import Guest, run, sbin
 
 DISK_BYTES = promises.BEGIN + promises.ROOM
 
 
-def make_disk(disk: Path, fs_mib: int, *, has_journal: bool = True) -> None:
-    """Make a data disk: an empty ext4 of so many MiB, and room for promises behind it."""
+def make_disk(
+    disk: Path, fs_mib: int, *, has_journal: bool = True, content: Path | None = None
+) -> None:
+    """Make a data disk: an ext4 of so many MiB with the files of a folder, and room for promises behind it."""
     disk.unlink(missing_ok=True)
     with disk.open("wb") as file:
         file.truncate(DISK_BYTES)
     how = ["-E", "lazy_itable_init=0,lazy_journal_init=0"]
     if not has_journal:
         how = ["-O", "^has_journal"]
+    if content is not None:
+        how += ["-d", str(content)]
     run(sbin("mkfs.ext4"), "-q", "-F", *how, disk, f"{fs_mib}M")
 
 
@@ -62,7 +67,7 @@ async def running(words: Sequence[str], console: Path) -> AsyncIterator[asyncio.
     """Run QEMU; it is gone afterwards."""
     with console.open("ab") as said:
         process = await asyncio.create_subprocess_exec(
-            *words, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said
+            *dies_with_us(), *words, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said
         )
     try:
         yield process

@@ -121,8 +121,11 @@ def runs(states: int, seeds: int, controls: int) -> list[Run]:
 
 
 def record(guest: Guest, run: Run, folder: Path) -> tuple[Path, Path]:
-    """Let the guest do a run; return the blank disk and the log of its writes."""
+    """Let the guest do a run, unless it was kept; return the blank disk and the log of its writes."""
     disk, blank, log = (folder / f"{run.name}.{each}" for each in ("disk", "blank", "log"))
+    if log.exists() and not disk.exists():
+        return blank, log
+    folder.mkdir(parents=True, exist_ok=True)
     make_disk(disk, FS_MIB, has_journal=run.has_journal)
     with disk.open("rb") as file:
         blank.write_bytes(file.read(FS_MIB * 1024 * 1024))
@@ -211,11 +214,14 @@ def main() -> None:
     parser.add_argument("--states", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--controls", type=int, default=100)
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the logs; those found there are judged again"
+    )
     options = parser.parse_args()
     began_s = time.perf_counter()
     todo = runs(options.states, options.seeds, options.controls)
     with tempfile.TemporaryDirectory(prefix="plantroom-vm-") as folder:
-        judged = measure(todo, Path(folder))
+        judged = measure(todo, options.keep or Path(folder))
     scores: dict[tuple[str, Model], Score] = {}
     for each in judged:
         scores.setdefault((each.run.store, each.model), Score()).add(each.score)

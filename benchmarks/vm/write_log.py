@@ -37,6 +37,8 @@ def read_log(path: Path) -> list[Entry]:
         ValueError: the log is none, or holds what a disk without discard and forced unit access never does.
     """
     log = path.read_bytes()
+    if len(log) < SECTOR:
+        return []
     magic, version, _, sector = _SUPER.unpack_from(log)
     if magic != _MAGIC or version != _VERSION or sector != SECTOR:
         raise ValueError(f"{path}: no log of writes by sectors of {SECTOR} bytes")
