@@ -37,6 +37,14 @@ bench: $(VENV)/.installed-dev
 	PLANTROOM_DAMAGE_SEEDS=84 $(BIN)/pytest -q tests/outbox/test_damage.py || failed=1; \
 	exit $$failed
 
+## Cut the power of a small arm64 machine under QEMU: thousands of times from the log of its disk, and twenty
+## times for good with the real agent in it (half an hour; installs QEMU and fails where it cannot).
+vm-test: $(VENV)/.installed-dev
+	@sh benchmarks/vm/packages.sh
+	@failed=0; \
+	for each in states whole_cuts; do $(BIN)/python -m benchmarks.vm.$$each || failed=1; done; \
+	exit $$failed
+
 ## Change the core in thousands of small ways, one at a time, and see whether the tests of the core notice
 ## (some quarter of an hour to an hour; docs/mutants.md says what survived and why).
 mutants: $(VENV)/.installed-dev

@@ -36,15 +36,24 @@ class Promises:
 
     def tell(self, what: dict[str, Any]) -> None:
         """Write a promise."""
-        data = json.dumps(what).encode()
-        data = len(data).to_bytes(4, "big") + data
-        size = -(-len(data) // _BLOCK) * _BLOCK
-        with self._lock, mmap.mmap(-1, size) as aligned:  # O_DIRECT wants whole, aligned blocks
-            aligned[: len(data)] = data
+        blocks = in_blocks(what)
+        size = len(blocks)
+        with (
+            self._lock,
+            mmap.mmap(-1, size) as aligned,
+        ):  # O_DIRECT wants memory at a page's beginning
+            aligned[:] = blocks
             if self._at + size > ROOM:
                 self._at = 0
             os.pwrite(self._fd, aligned, BEGIN + self._at)
             self._at += size
+
+
+def in_blocks(what: dict[str, Any]) -> bytes:
+    """Return a promise as it is written."""
+    data = json.dumps(what).encode()
+    data = len(data).to_bytes(4, "big") + data
+    return data.ljust(-(-len(data) // _BLOCK) * _BLOCK, b"\0")
 
 
 def read(data: bytes) -> dict[str, Any]:
