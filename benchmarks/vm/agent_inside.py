@@ -5,13 +5,12 @@ Runs in the guest's first process, so that nothing stands between the agent and 
 
 from __future__ import annotations
 
-import socket
+import asyncio
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.agent_plant import SMOKE_PIN
+from benchmarks.outbox_kills import never_rest
 from benchmarks.outbox_told import TellingFiles, run_telling
 from benchmarks.outbox_writes import Accepted
 from benchmarks.vm.promises import Promises, accepted
@@ -60,15 +59,4 @@ def run_agent(promises: Promises, *, skips_sync: bool) -> None:
 
 
 def _toggle() -> None:
-    """Open and close the contact for ever."""
-    while not DOOR.exists():
-        time.sleep(0.1)
-    with socket.socket(socket.AF_UNIX) as door:
-        door.connect(str(DOOR))
-        high = False
-        while True:
-            high = not high
-            door.sendall(f"drive {SMOKE_PIN} {int(high)}\n".encode())
-            if not door.recv(4096):
-                return
-            time.sleep(TOGGLE_S)
+    asyncio.run(never_rest(DOOR, TOGGLE_S))
