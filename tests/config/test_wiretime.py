@@ -51,7 +51,15 @@ def test_nine_bits_take_a_second_byte() -> None:
     assert nine - eight == pytest.approx(character_s(port))
 
 
-@pytest.mark.parametrize("baud", [1200, 9600, 19200, 38400, 115200])
-@pytest.mark.parametrize("parity", ["N", "E"])
-def test_the_silence_planned_is_the_silence_kept(baud: int, parity: str) -> None:
-    assert gap_s(line(baud, parity)) == pytest.approx(frame_gap_s(line(baud, parity)))
+@pytest.mark.parametrize(
+    ("baud", "parity", "gap_ms"),
+    [
+        (1200, "N", 29.17), (1200, "E", 32.08), (9600, "N", 3.65), (9600, "E", 4.01),
+        (19200, "E", 2.01), (38400, "N", 1.75), (115200, "E", 1.75),
+    ],
+)  # fmt: skip
+def test_between_frames_there_are_three_and_a_half_characters(
+    baud: int, parity: str, gap_ms: float
+) -> None:
+    assert frame_gap_s(line(baud, parity)) * 1000 == pytest.approx(gap_ms, abs=0.01)
+    assert gap_s(line(baud, parity)) * 1000 == pytest.approx(gap_ms, abs=0.01)
