@@ -30,8 +30,9 @@ from drivers.modbus.orders import (
     is_worth_another_try,
 )
 from drivers.modbus.outputs import ModbusLine
-from drivers.modbus.presence import SUSPECT_SHARE, Presence, Share
+from drivers.modbus.presence import Presence
 from drivers.modbus.schedule import ORDER, Poll, Schedule
+from drivers.modbus.silent import SilentDevices
 from drivers.modbus.spec import DeviceSpec, ModbusBusSpec
 from drivers.modbus.transport import Link
 from drivers.reading import Quality, Reading
@@ -52,8 +53,6 @@ REOPEN_AFTER_S = 5.0
 """With no answer from anything for this long the port is opened anew: a connection can be dead
 without a word, an adaptor can hang."""
 REOPEN_AFTER_FAILURES = 3
-ALL_SILENT_SHARE = 0.5
-"""The part of the bus time that questions may take while no device answers: the rest is for orders."""
 
 _BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, float("inf"))
 
@@ -105,12 +104,11 @@ class ModbusBus:
         self._opened_s = 0.0
         self._answered_s: float | None = None
         self._silent_in_a_row = 0
-        self._just_asked = False
-        self._unanswered: Device | None = None
-        self._ask_again: Device | None = None
-        self._probe_share = Share(spec.probe_share, 0.0)
-        self._suspect_share = Share(SUSPECT_SHARE, 0.0)
-        self._all_silent_share = Share(ALL_SILENT_SHARE, 0.0)
+        self._silent = SilentDevices(
+            self._devices.values(),
+            probe_share=spec.probe_share,
+            has_transactions=spec.kind == "modbus-tcp",
+        )
         self._progress_s = 0.0
         self._late_polls = 0
         self._durations = [0] * len(_BOUNDS_S)
@@ -242,14 +240,11 @@ class ModbusBus:
             elif (order := self._orders.take_read()) is not None:
                 await self._desk.perform(order)
             elif (silent := self._next_silent(now_s)) is not None:
-                self._just_asked = True
                 await self._ask(silent)
             elif (poll := self._next_poll(now_s)) is not None:
-                self._just_asked = False
+                self._silent.let_one_in()
                 await self._poll(poll)
-            elif self._just_asked:
-                self._just_asked = False
-            else:
+            elif not self._silent.let_one_in():
                 await self._sleep_until(self._next_work_s(now_s))
 
     def _judge_port(self, now_s: float) -> None:
@@ -299,78 +294,26 @@ class ModbusBus:
         times = [now_s + 1.0]
         if (due_s := self._schedule.next_due_s()) is not None:
             times.append(due_s)
-        times.extend(
-            max(device.state.ask_due_s, self._share_of(device).free_at_s(now_s))
-            for device in self._devices.values()
-            if device.state.presence is not Presence.LIVE
-        )
+        times.extend(self._silent.due_s(now_s))
         return max(now_s, min(times))
 
     # -- silent devices --------------------------------------------------------------------------------
 
     def _next_silent(self, now_s: float) -> Device | None:
-        """Return the silent device to ask now: never two between polls, and within their share.
-
-        A device never asked before does not wait for the polls of others: it may be a fire detector.
-        """
-        again, self._ask_again = self._ask_again, None
-        if again is not None and not self._is_any_live():
-            return again
-        if self._just_asked:
-            return None
-        chosen: Device | None = None
         due_s = self._schedule.next_due_s()
-        is_poll_due = due_s is not None and due_s <= now_s
-        for device in self._devices.values():
-            state = device.state
-            if state.presence is Presence.LIVE or state.ask_due_s > now_s:
-                continue
-            if state.was_asked and not self._may_be_asked(device, now_s, is_poll_due):
-                continue
-            if chosen is None or state.ask_due_s < chosen.state.ask_due_s:
-                chosen = device
-        return chosen
-
-    def _may_be_asked(self, device: Device, now_s: float, is_poll_due: bool) -> bool:
-        share = self._share_of(device)
-        return share.has_left(now_s) and not (is_poll_due and share.must_yield(now_s))
-
-    def _share_of(self, device: Device) -> Share:
-        if not self._is_any_live():
-            return self._all_silent_share
-        if device.state.presence is Presence.OFFLINE:
-            return self._probe_share
-        return self._suspect_share
-
-    def _is_any_live(self) -> bool:
-        return any(each.state.presence is Presence.LIVE for each in self._devices.values())
-
-    def _note_unanswered(self, device: Device, was_asked: bool) -> None:
-        """Have a device asked twice in a row if the question before went unanswered by another.
-
-        Some slaves take the frame behind a request to another unit for that unit's answer (libmodbus
-        3.1.6, RTU) and would never hear the only question they get. With a live device on the line
-        its answer comes in between. Not in the first round: who is there is found sooner.
-        """
-        before, self._unanswered = self._unanswered, device
-        is_serial = self._spec.kind != "modbus-tcp"
-        if is_serial and was_asked and before not in (None, device) and not self._is_any_live():
-            self._ask_again = device
+        return self._silent.next_to_ask(now_s, is_poll_due=due_s is not None and due_s <= now_s)
 
     async def _ask(self, device: Device) -> None:
         """Ask a device that is not live one question; any answer makes it live again."""
-        share, was_asked = self._share_of(device), device.state.was_asked
-        loop = asyncio.get_running_loop()
-        started_s = loop.time()
+        share, was_asked = self._silent.share_of(device), device.state.was_asked
+        started_s = asyncio.get_running_loop().time()
         sounding = self._sounding(device.question)
         error = await self._attempt(device, sounding or device.question)
         if error is None or device.state.presence is Presence.LIVE:
-            self._unanswered = None
+            self._silent.answered()
             return
-        self._note_unanswered(device, was_asked)
         cost_s = self._let_others_first(started_s)
-        if was_asked:
-            share.spend(cost_s)
+        self._silent.unanswered(device, share, cost_s, was_asked=was_asked)
         at = self._clock.stamp()
         if device.state.presence is Presence.ASKED:
             self._say(device.spoil(device.question, _reason(error), at))
@@ -380,15 +323,14 @@ class ModbusBus:
     def _let_others_first(self, started_s: float) -> float:
         """After a silence let the polls that waited for it go first; return what it cost them."""
         ended_s = max(asyncio.get_running_loop().time(), self._link.ready_s)
-        for share in (self._suspect_share, self._probe_share):
-            share.yield_after(ended_s - started_s, ended_s)
+        self._silent.let_others_first(ended_s - started_s, ended_s)
         return ended_s - started_s
 
     # -- polls -----------------------------------------------------------------------------------------
 
     def _next_poll(self, now_s: float) -> Poll[Read] | None:
         """Return the poll to do now; what met silence yields like a question to a silent device."""
-        return self._schedule.take(now_s, may_try_again=not self._suspect_share.must_yield(now_s))
+        return self._schedule.take(now_s, may_try_again=not self._silent.must_yield(now_s))
 
     async def _poll(self, poll: Poll[Read]) -> None:
         """Take one turn of a poll, or one of its tries."""
