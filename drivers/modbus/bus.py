@@ -15,11 +15,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left
-from collections.abc import Sequence
 from itertools import accumulate
 
 from drivers.backoff import Backoff
-from drivers.base import BusStats, Emit, online_point
+from drivers.base import BusStats, Emit
 from drivers.clock import Clock, Stamp
 from drivers.errors import BadReply, DriverError, NoReply, PortUnavailable, Refused
 from drivers.modbus.device import Device, Read
@@ -34,18 +33,12 @@ from drivers.modbus.presence import Presence
 from drivers.modbus.schedule import ORDER, Poll, Schedule
 from drivers.modbus.silent import SilentDevices
 from drivers.modbus.spec import DeviceSpec, ModbusBusSpec
+from drivers.modbus.telling import Telling, known
 from drivers.modbus.transport import Link
-from drivers.reading import Quality, Reading
 from drivers.tasks import TaskGroup, until_cancelled
 
 _log = logging.getLogger(__name__)
 
-TELL_S = 4.0
-"""How often online points are repeated; under the 5 s that listeners rely on."""
-REPEAT_BAD_S = 8.0
-"""How often what cannot be read is said to be bad again; under half of 30 s, the usual stale time."""
-WEDGED_S = 30.0
-"""Without progress of the owner for this long nothing is repeated: its points go stale, as they must."""
 PORT_PROVEN_S = 2.0
 """A port that was lost counts as back after an answer, or after staying open this long: some
 gateways accept a connection and drop it at once."""
@@ -75,7 +68,6 @@ class ModbusBus:
         """
         self._spec = spec
         self._clock = clock
-        self._emit = emit
         self._backoff = backoff or Backoff(0.25, 5.0)
         self._devices = {each.id: Device(each, spec) for each in spec.devices}
         self._schedule: Schedule[Read] = Schedule()
@@ -98,7 +90,8 @@ class ModbusBus:
         )
         self._is_renewed_after_silence = spec.kind == "modbus-rtu-tcp"
         self._must_renew = False
-        self._online: bool | None = None
+        self._telling = Telling(spec.id, clock, emit, self._devices.values())
+        self._say = self._telling.say
         self._is_port_lost = False
         self._is_port_proven = False
         self._opened_s = 0.0
@@ -132,7 +125,7 @@ class ModbusBus:
         return BusStats(
             id=self.id,
             kind=self._spec.kind,
-            online=bool(self._online),
+            online=bool(self._telling.online),
             late_polls=self._late_polls,
             transaction_buckets_s=tuple(zip(_BOUNDS_S, accumulate(self._durations), strict=True)),
             transaction_sum_s=self._durations_sum_s,
@@ -154,7 +147,7 @@ class ModbusBus:
                 telling = until_cancelled(self._tell_regularly)
                 tasks.create_task(telling, name=f"{self.id} proof of life")
         except Exception:
-            self._say_lost()
+            self._telling.say_lost()
             raise
         finally:
             self._orders.refuse(self.id, "stopped")
@@ -196,18 +189,7 @@ class ModbusBus:
             return
         _log.error("bus %s is offline: %s", self.id, error.message)
         self._is_port_lost = True
-        self._say_lost()
-
-    def _say_lost(self) -> None:
-        """Say that the bus and everything on it cannot be read."""
-        self._online = False
-        now = self._clock.stamp()
-        readings = [self._online_reading(now)]
-        for device in self._devices.values():
-            device.state.port_lost()
-            readings += _known(device.online_reading(now))
-            readings += device.spoil_all("port", now)
-        self._say(readings)
+        self._telling.say_lost()
 
     def _forget_presence(self) -> None:
         """Let every device be asked anew, as after the start."""
@@ -267,19 +249,7 @@ class ModbusBus:
         self._judge_online()
 
     def _judge_online(self) -> None:
-        """Tell when the bus as a whole comes or goes: it goes when several devices all fall silent."""
-        states = [each.state for each in self._devices.values()]
-        all_silent = len(states) > 1 and all(each.online is False for each in states)
-        is_silent = all_silent and any(each.presence is Presence.OFFLINE for each in states)
-        online = not self._is_port_lost and not is_silent
-        if online == self._online:
-            return
-        if online and self._online is not None:
-            _log.warning("bus %s is online again", self.id)
-        elif not online:
-            _log.error("bus %s is offline: none of its devices answers", self.id)
-        self._online = online
-        self._say([self._online_reading(self._clock.stamp())])
+        self._telling.judge(is_port_lost=self._is_port_lost)
 
     async def _sleep_until(self, until_s: float) -> None:
         """Sleep until a time of the loop, or until an order comes or the port is lost."""
@@ -442,7 +412,7 @@ class ModbusBus:
         self._count(loop.time() - started_s)
         came = self._note_answer(device, reply.at)
         readings = device.take(read, reply.words, reply.at)
-        self._say([*_known(device.online_reading(reply.at)), *readings] if came else readings)
+        self._say([*known(device.online_reading(reply.at)), *readings] if came else readings)
         return None
 
     def _note_answer(self, device: Device, at: Stamp) -> bool:
@@ -472,7 +442,7 @@ class ModbusBus:
         if is_answer(error):
             device.state.count("exception")
             if self._note_answer(device, now):
-                self._say(_known(device.online_reading(now)))
+                self._say(known(device.online_reading(now)))
             return
         if isinstance(error, Refused):
             self._answered_s = loop.time()  # by the gateway: the port is well
@@ -481,7 +451,7 @@ class ModbusBus:
         self._silent_in_a_row += 1
         if device.state.failed(started_s, loop.time(), _kind(error)):
             _log.error("device %s is offline: %s", device.id, error.message)
-            self._say([*_known(device.online_reading(now)), *device.spoil_all(_reason(error), now)])
+            self._say([*known(device.online_reading(now)), *device.spoil_all(_reason(error), now)])
             self._judge_online()
         self._hold(device)
 
@@ -490,45 +460,14 @@ class ModbusBus:
         self._count(asyncio.get_running_loop().time() - started_s)
         at = self._clock.stamp()
         if self._note_answer(device, at):
-            self._say(_known(device.online_reading(at)))
+            self._say(known(device.online_reading(at)))
 
     def _count(self, duration_s: float) -> None:
         self._durations[bisect_left(_BOUNDS_S, duration_s)] += 1
         self._durations_sum_s += duration_s
 
-    # -- telling ---------------------------------------------------------------------------------------
-
     async def _tell_regularly(self) -> None:
-        """Repeat what is online, and what cannot be read, as long as the owner makes progress."""
-        loop = asyncio.get_running_loop()
-        repeat_due_s = loop.time() + REPEAT_BAD_S
-        while True:
-            await asyncio.sleep(TELL_S)
-            now_s = loop.time()
-            if now_s - self._progress_s > WEDGED_S or self._online is None:
-                continue
-            now = self._clock.stamp()
-            readings = [self._online_reading(now)]
-            for device in self._devices.values():
-                readings += _known(device.online_reading(now))
-            if now_s >= repeat_due_s - 0.1:
-                repeat_due_s = now_s + REPEAT_BAD_S
-                for device in self._devices.values():
-                    readings += device.bad_again(now)
-            self._say(readings)
-
-    def _say(self, readings: Sequence[Reading]) -> None:
-        if readings:  # a device with outputs alone has none
-            self._emit(readings)
-
-    def _online_reading(self, now: Stamp) -> Reading:
-        return Reading(
-            point=online_point(self.id),
-            value=bool(self._online),
-            quality=Quality.GOOD,
-            unit="",
-            at=now,
-        )
+        await self._telling.tell_regularly(lambda: self._progress_s)
 
 
 def longest_order_s(spec: ModbusBusSpec, device: DeviceSpec) -> float:
@@ -544,10 +483,6 @@ def longest_order_s(spec: ModbusBusSpec, device: DeviceSpec) -> float:
     own_s = spec.timeout_s if device.timeout_s is None else device.timeout_s
     under_way_s = max(timeouts_s) + max(gaps_s) + spec.settle_s
     return under_way_s + (2 + spec.retries) * (own_s + device.gap_s)
-
-
-def _known(reading: Reading | None) -> Sequence[Reading]:
-    return () if reading is None else (reading,)
 
 
 def _kind(error: DriverError) -> str:
