@@ -27,12 +27,15 @@ from agent.core.spec import (
     Unheard,
     Verified,
 )
-from agent.core.starts import StartingWatch
+from agent.core.starts import DAY_S, StartingWatch
 from agent.core.trends import FasterWatch, FlatWatch, LeakWatch
 from agent.core.voting import AtLeastWatch, VerifiedWatch
 from agent.core.watching import Truth, Watch, contact_in, number_in
 from drivers.clock import Stamp
 from drivers.reading import Reading
+
+_FILLING = 1.25
+"""A window is full one reading after its time. Our choice: readings come four times in it, or more often."""
 
 
 def watch(condition: Condition) -> Watch:
@@ -67,7 +70,8 @@ def _watch_over(
             return _AnyWatch(parts)
         case AtLeast():
             points = tuple(points_of(part) for part in condition.parts)
-            return AtLeastWatch(condition, parts, points)
+            fills_s = tuple(filling_s(part) for part in condition.parts)
+            return AtLeastWatch(condition, parts, points, fills_s)
         case Verified():
             return VerifiedWatch(condition, parts[0])
     return LeakWatch(condition, parts[0])
@@ -83,6 +87,19 @@ def parts_of(condition: Condition) -> tuple[Condition, ...]:
         case Leaking():
             return (condition.quiet,)
     return ()
+
+
+def filling_s(condition: Condition) -> float:
+    """Return how long `condition` may be unknown though its points are read, since its window fills."""
+    own_s = 0.0
+    match condition:
+        case Faster() | Leaking():
+            own_s = condition.window_s
+        case Flat():
+            own_s = condition.for_s
+        case Starting():
+            own_s = DAY_S if condition.factor else condition.per_s
+    return max(_FILLING * own_s, *(filling_s(part) for part in parts_of(condition)), 0.0)
 
 
 def points_of(condition: Condition) -> tuple[str, ...]:

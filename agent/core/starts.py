@@ -14,10 +14,10 @@ from agent.core.watching import Truth, contact_in, time_of
 from drivers.clock import Stamp
 from drivers.reading import Reading
 
-_DAY_S = 86400.0
+DAY_S = 86400.0
 
 MOST_STARTS = 2000
-"""Remembered within one window; more than this is beyond any limit that `check` lets through."""
+"""Remembered within one window: so many are too many, whatever the limit or the usual is."""
 
 
 class StartingWatch:
@@ -41,7 +41,7 @@ class StartingWatch:
         """The end of the last whole window that went into what is usual, or where the first begins."""
         self._count = 0
         """Starts since then."""
-        self._windows_a_day = max(1, round(_DAY_S / spec.per_s))
+        self._windows_a_day = max(1, round(DAY_S / spec.per_s))
         self._usual: deque[int] = deque(maxlen=spec.usual_days * self._windows_a_day)
 
     def look(self, latest: Mapping[str, Reading], at: Stamp, at_s: float) -> Truth:
@@ -84,7 +84,8 @@ class StartingWatch:
             return self._limit
         if len(self._usual) < self._windows_a_day:
             return None
-        return max(self._limit, self._factor * sum(self._usual) / len(self._usual))
+        most = max(self._limit, self._factor * sum(self._usual) / len(self._usual))
+        return min(most, MOST_STARTS - 1)
 
     def _learn(self, at_s: float) -> None:
         while at_s >= self._counted_s + self._per_s:

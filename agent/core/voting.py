@@ -1,7 +1,8 @@
 """At least N of M, and alarm verification: several signals, or one signal twice, before it counts.
 
 A voter in fault is unknown: it is left out, and the rest decide. One that nobody has heard of yet is
-no fault: it is waited for, at most until its point goes stale, so a start makes nobody alarm alone.
+no fault: it is waited for, at most until its point goes stale, so a start makes nobody alarm alone. Nor
+is one that is read and fills its window still (a rate of rise): it is waited for as long as that takes.
 
 | of M voters, the first row that fits | it is |
 |---|---|
@@ -27,15 +28,25 @@ from drivers.reading import Reading
 
 
 class AtLeastWatch:
-    """Counts its voters by the table above; `points` are those each voter looks at."""
+    """Counts its voters by the table above; `points` are those each voter looks at.
+
+    `fills_s`: how long each may be unknown from when it began to be read, without being in fault.
+    """
 
     def __init__(
-        self, spec: AtLeast, parts: tuple[Watch, ...], points: tuple[tuple[str, ...], ...]
+        self,
+        spec: AtLeast,
+        parts: tuple[Watch, ...],
+        points: tuple[tuple[str, ...], ...],
+        fills_s: tuple[float, ...],
     ) -> None:
         self._count = spec.count
         self._timeout_s = spec.timeout_s or inf
         self._parts = parts
         self._points = points
+        self._fills_s = fills_s
+        self._read_s = [inf] * len(parts)
+        """Since when all points of each voter give a value."""
         self._since_s = [inf] * len(parts)
         """Since when each voter has been true; one that fails meanwhile does not begin anew."""
         self._is_forced = False
@@ -47,14 +58,23 @@ class AtLeastWatch:
         yes, unknown = seen.count(True), seen.count(None)
         self._follow(seen, at_s)
         able = len(seen) - sum(
-            truth is None and all(point in latest for point in self._points[index])
-            for index, truth in enumerate(seen)
+            self._is_in_fault(index, truth, latest, at_s) for index, truth in enumerate(seen)
         )
         if yes and (self._is_forced or yes >= min(self._count, able)):
             return True
         if self._is_forced:
             return None
         return None if yes + unknown >= min(self._count, len(seen)) else False
+
+    def _is_in_fault(
+        self, index: int, truth: Truth, latest: Mapping[str, Reading], at_s: float
+    ) -> bool:
+        readings = [latest.get(point) for point in self._points[index]]
+        is_read = all(each is not None and each.value is not None for each in readings)
+        self._read_s[index] = min(self._read_s[index], at_s) if is_read else inf
+        if truth is not None or None in readings:
+            return False
+        return not (is_read and at_s < self._read_s[index] + self._fills_s[index])
 
     def hold(self) -> None:
         """Take it that it held.

@@ -122,6 +122,19 @@ def test_a_pump_that_flutters_for_ever_fills_no_memory() -> None:
     assert len(seen._starts) == MOST_STARTS
 
 
+def test_so_many_starts_that_no_more_are_remembered_are_too_many_whatever_is_usual() -> None:
+    seen = StartingWatch(Starting(point="jockey", limit=3, factor=100.0, usual_days=1))
+    room = Room(seen)
+    room.read("jockey", False, 0)
+    for hour in range(24):
+        for minute in range(30):
+            run(room, hour * HOUR + 60 * minute + 10)
+    told = None
+    for step in range(MOST_STARTS):
+        told = run(room, 24 * HOUR + step)
+    assert told is True
+
+
 # -- parts of the week -----------------------------------------------------------------------------
 
 NIGHT = Scheduled(calendar=Utc(), days=frozenset({4}), from_min=22 * 60, to_min=6 * 60)
@@ -175,3 +188,18 @@ def test_summer_time_is_the_wall_clocks_affair() -> None:
     # 2026-03-29: at 01:00 UTC the clock goes from 02:00 to 03:00
     assert berlin.minute_of_week(1774745999000) == (6, 1 * 60 + 59)
     assert berlin.minute_of_week(1774746000000) == (6, 3 * 60)
+
+
+def test_an_hour_that_autumn_repeats_belongs_to_its_part_twice() -> None:
+    berlin = WallCalendar(ZoneInfo("Europe/Berlin"))
+    # 2026-10-25: at 01:00 UTC the clock goes from 03:00 back to 02:00
+    change_ms = 1792890000000
+    assert berlin.minute_of_week(change_ms - 1000) == (6, 2 * 60 + 59)
+    assert berlin.minute_of_week(change_ms) == (6, 2 * 60)
+    part = Scheduled(calendar=berlin, days=frozenset({6}), from_min=120, to_min=180)
+    hour_ms = 3_600_000
+    told = [is_within(part, change_ms + each * hour_ms // 2) for each in range(-3, 4)]
+    assert told == [False, True, True, True, True, False, False]
+    night = Scheduled(calendar=berlin, days=frozenset({5}), from_min=22 * 60, to_min=6 * 60)
+    told = [is_within(night, change_ms + each * hour_ms) for each in range(-6, 6)]
+    assert told == [False, *[True] * 9, False, False], "from 22:00 to 06:00 an hour more"

@@ -8,16 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.conditions import is_timed, points_of, streamed_points, watch
+from agent.core.conditions import filling_s, is_timed, points_of, streamed_points, watch
 from agent.core.spec import (
     AllOf,
     AnyOf,
     AtLeast,
     Condition,
     Contact,
+    Faster,
+    Flat,
     Leaking,
     Scheduled,
     Side,
+    Starting,
     Threshold,
     Verified,
 )
@@ -255,3 +258,56 @@ def test_what_is_made_of_a_schedule_is_due_with_it(condition: Condition) -> None
     assert seen.look({}, at, 50.0) is None
     assert seen.due_s() == 95.0
     assert is_timed(condition)
+
+
+# -- voters whose window fills ---------------------------------------------------------------------
+
+RISES = Faster(point="t", side=Side.ABOVE, limit=8.0, per_s=60.0, window_s=60.0)
+WITH_RATE = AtLeast(count=2, parts=(Contact(point="a"), Contact(point="b"), RISES))
+
+
+def test_a_rate_whose_window_fills_makes_nobody_alarm_alone() -> None:
+    room = Room(watch(WITH_RATE))
+    room.read("t", 20.0, 0)
+    room.read("b", None, 0)
+    assert room.read("a", True, 1) is None, "one of the two that can tell"
+    for at_s in range(2, 30):
+        assert room.read("t", 20.0, at_s) is None
+    assert room.read("t", 20.0, 31) is None, "the rate is known and does not rise; b might"
+    assert room.read("b", True, 32) is True
+
+
+def test_a_rate_that_is_not_known_after_its_window_is_in_fault() -> None:
+    room = Room(watch(WITH_RATE))
+    room.read("b", None, 0)
+    room.read("t", 20.0, 0)
+    assert room.read("a", True, 74.9) is None
+    assert room.look(75.0) is True, "read once in a window: no rate"
+
+
+def test_a_rate_that_was_lost_is_in_fault_and_fills_its_window_anew_when_it_is_back() -> None:
+    room = Room(watch(WITH_RATE))
+    room.read("b", None, 0)
+    room.read("t", 20.0, 0)
+    assert room.read("t", None, 5) is None
+    assert room.read("a", True, 6) is True
+    assert room.read("t", 20.0, 200) is None, "not over, and no longer decided by one"
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (Contact(point="a"), 0.0),
+        (RISES, 75.0),
+        (AllOf(parts=(Contact(point="a"), RISES)), 75.0),
+        (Flat(point="t", for_s=100.0), 125.0),
+        (Starting(point="a", limit=3, per_s=3600.0), 4500.0),
+        (Starting(point="a", limit=3, factor=2.0), 108_000.0),
+        (
+            Leaking(point="t", limit=5, window_s=1800.0, quiet=Contact(point="a", is_active=False)),
+            2250.0,
+        ),
+    ],
+)
+def test_how_long_a_window_fills(condition: Condition, expected: float) -> None:
+    assert filling_s(condition) == expected
