@@ -32,6 +32,9 @@ EVENT_LOOK_S = 0.05
 IDLE_LOOK_S = 0.005
 """Pause when the outbox calls without having anything."""
 
+SAVED_LOOK_S = 0.001
+"""How often is looked whether a position is on disk, while that is all that is waited for."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -237,7 +240,7 @@ class Sender:
         # A lane that may not send would make the outbox call without end: look for events instead, and soon when it
         # is only until a position is on disk.
         try:
-            async with asyncio.timeout(IDLE_LOOK_S if self._unsaved else EVENT_LOOK_S):
+            async with asyncio.timeout(SAVED_LOOK_S if self._unsaved else EVENT_LOOK_S):
                 await self._wake.wait()
         except TimeoutError:
             return
