@@ -81,7 +81,7 @@ class Outbox:
                 seal=self._seal,
                 before_take=self._before_take,
                 on_done=lambda: self._keeper.acknowledged(),
-                on_set_aside=lambda record, why: self._keeper.set_aside(record, why),
+                on_set_aside=lambda record, why: self._keeper.losses.set_aside(record, why),
                 count=self._count_after,
                 is_saving=lambda: not self._keeper.fault,
             )
@@ -233,7 +233,7 @@ class Outbox:
         self._keeper.tell_gaps()
 
     def _passed_over(self, lane: Lane, number: int, stream: str, seq: int) -> None:
-        self._keeper.passed_over(lane, number, stream, seq)
+        self._keeper.losses.passed_over(lane, number, stream, seq)
 
     async def _read(self, lane: Lane, start: int, stop: int, most: int) -> Page:
         while True:
@@ -246,7 +246,7 @@ class Outbox:
                 break
             # its records were written elsewhere meanwhile, or told as dropped: look anew
         if page.suspects:
-            self._keeper.suspect(lane, page.suspects)
+            self._keeper.losses.suspect(lane, page.suspects)
         return page
 
     def _count_after(self, lane: Lane, key: int) -> int:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from agent.core.memory import AlarmSnapshot
-from agent.outbox import keeper
+from agent.outbox import keeper, remembering, saving
 from agent.outbox.records import EventRecord
 from tests.outbox.room import event, make, reading, until
 
@@ -18,8 +18,8 @@ ROUNDS = 12
 
 async def main(directory: Path) -> None:
     keeper.RETRY_S = 0.05
-    keeper.SNAPSHOT_S = 0.05
-    keeper.SAVE_POSITIONS_S = 0.05
+    remembering.SNAPSHOT_S = 0.05
+    saving.SAVE_POSITIONS_S = 0.05
     outbox = make(
         directory,
         uplinks=("cloud", "own"),

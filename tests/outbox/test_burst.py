@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.outbox import keeper
+from agent.outbox import bounds
 from tests.outbox.room import make, reading, running, take_batches
 
 
 async def test_memory_is_written_before_it_is_full_however_young_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "MEMORY_BYTES", 512 * 1024)
-    monkeypatch.setattr(keeper, "RECENT_BATCH_BYTES", 32 * 1024)
-    monkeypatch.setattr(keeper, "EARLY_BYTES", 64 * 1024)
+    monkeypatch.setattr(bounds, "MEMORY_BYTES", 512 * 1024)
+    monkeypatch.setattr(bounds, "RECENT_BATCH_BYTES", 32 * 1024)
+    monkeypatch.setattr(bounds, "EARLY_BYTES", 64 * 1024)
     rounds, each_round = 60, 100
     async with running(make(tmp_path, commit_interval_s=5.0, max_bytes=16 * 1024 * 1024)) as outbox:
         for number in range(rounds):

@@ -156,7 +156,7 @@ def proofs_of(records: list[EventRecord], streams: set[str]) -> list[StreamProof
 def has_looked(outbox: Outbox) -> bool:
     """Whether all is looked at and what was found is told."""
     keeper = outbox._keeper
-    is_done = not outbox._disk.has_unverified() and not keeper._suspects
+    is_done = not outbox._disk.has_unverified() and not keeper.losses._suspects
     return is_done and (keeper._job is None or keeper._job.name != "verify")
 
 
@@ -195,7 +195,7 @@ async def test_damage_costs_only_the_records_hit_and_each_range_is_named_once(
         assert {seq for span in proof.declared for seq in range(span.first, span.last + 1)} == lost
         outbox.append(event("life goes on"))
         await take_events(outbox.cursor("cloud"), 1)
-        await until(lambda: outbox._keeper._damage_key is None)
+        await until(lambda: outbox._keeper.losses.is_told)
     async with running(make(tmp_path, segment_bytes=SIZE)) as again:
         await again.recovered()
         await until(lambda: not again._disk.has_unverified())

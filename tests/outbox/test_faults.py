@@ -14,7 +14,7 @@ import pytest
 
 from agent.core.effects import EventKind
 from agent.core.spec import AlarmClass
-from agent.outbox import keeper
+from agent.outbox import bounds, keeper
 from agent.outbox.records import EventRecord
 from tests.outbox.room import (
     FailingDisk,
@@ -180,7 +180,7 @@ async def test_a_hung_recovery_holds_back_no_event_and_openings_follow(tmp_path:
 async def test_memory_is_bounded_while_the_disk_is_bad_and_the_gap_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "MEMORY_BYTES", 200_000)
+    monkeypatch.setattr(bounds, "MEMORY_BYTES", 200_000)
     files = FailingDisk()
     outbox = make(tmp_path, files=files, batch_readings=10)
     async with running(outbox, close_s=None):

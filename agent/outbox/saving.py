@@ -1,0 +1,88 @@
+"""Bringing the positions of uplinks to disk: soon enough that little comes twice, seldom enough to wear nothing out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from agent.outbox.cursor import UplinkCursor
+from agent.outbox.disk import Disk
+from agent.outbox.making_room import Step
+from agent.outbox.positions import Positions
+from agent.outbox.queue import LaneQueue
+from agent.outbox.records import Batch, Lane
+
+SAVE_POSITIONS_S = 2.0
+"""A moved position is on disk after this time ..."""
+SAVE_POSITIONS_RECORDS = 10
+"""... or this many records, half of contract.WINDOW: what an uplink holds back for is never long in coming."""
+
+
+class PositionSaver:
+    """Where the uplinks stand, and what of it is on disk. Loop thread only."""
+
+    def __init__(
+        self, disk: Disk, cursors: Sequence[UplinkCursor], telemetry: LaneQueue[Batch]
+    ) -> None:
+        self._disk = disk
+        self._cursors = cursors
+        self._telemetry = telemetry
+        self._moved_s: float | None = None
+
+    def positions(self) -> Positions:
+        """Return where each uplink stands."""
+        return {
+            each.uplink: {
+                Lane.EVENT: each.events.position,
+                Lane.TELEMETRY: each.batches.position,
+            }
+            for each in self._cursors
+        }
+
+    def acknowledged(self, now_s: float) -> bool:
+        """Note that a cursor moved; return whether enough has to be saved at once."""
+        unsaved = self._unsaved()
+        if unsaved and self._moved_s is None:
+            self._moved_s = now_s
+        return unsaved >= SAVE_POSITIONS_RECORDS
+
+    def step(self, now_s: float, *, is_closing: bool) -> Step | None:
+        """Return what to write now, if anything."""
+        unsaved = self._unsaved()
+        if unsaved <= 0:
+            return None
+        if self._moved_s is None:
+            self._moved_s = now_s
+        is_late = now_s - self._moved_s >= SAVE_POSITIONS_S
+        if not (is_closing or unsaved >= SAVE_POSITIONS_RECORDS or is_late):
+            return None
+        at = self.positions()
+        return partial(self._disk.save_positions, at), lambda _: self.saved(at)
+
+    def ahead_of(self, key: int) -> Positions | None:
+        """Return the positions to be saved before batches from `key` on are written; None: they need not be.
+
+        What one uplink has and another lacks would come twice to the first once it is on disk.
+        """
+        is_ahead = any(each.batches.position >= key for each in self._cursors)
+        return self.positions() if is_ahead else None
+
+    def saved(self, positions: Positions) -> None:
+        """Note what is on disk."""
+        self._moved_s = None
+        for each in self._cursors:
+            each.events.note_saved(positions[each.uplink][Lane.EVENT])
+            each.batches.note_saved(positions[each.uplink][Lane.TELEMETRY])
+
+    def _unsaved(self) -> int:
+        """Return by how many records on disk the saved positions lag behind, at most."""
+        written = self._telemetry.written
+        most = 0
+        for each in self._cursors:
+            most = max(
+                most,
+                each.events.position - each.events.saved,
+                min(each.batches.position, written) - each.batches.saved,
+                each.events.savable + each.batches.savable,
+            )
+        return most
