@@ -72,6 +72,7 @@ def test_how_an_inhibit_and_its_end_are_confirmed() -> None:
         ({"is_on": False}, "no_drill", "no drill is running"),
         ({"scope": ()}, "bad_argument", "a drill needs the points or zones it is about"),
         ({"scope": ("a", "x", "y")}, "unknown_point", "x is neither a point nor a zone"),
+        ({"scope": ("",)}, "unknown_point", " is neither a point nor a zone"),
         ({"duration_s": None}, "no_end", "a drill needs an end: say for how long"),
         ({"duration_s": 0.0}, "bad_argument", "a time is a number of seconds above 0"),
         ({"duration_s": 14_401.0}, "too_long", "a drill lasts 14400 s at most"),
