@@ -94,7 +94,7 @@ class Link:
             is_new = True
         return is_new
 
-    def decide(self, at_s: float, *, is_manual: bool, was_running: bool = False) -> None:
+    def decide(self, at_s: float, *, is_manual: bool, was_running: bool) -> None:
         """Decide whether it acts at monotonic `at_s`.
 
         `was_running`: its output was active before a restart, so nothing is waited for anew.
@@ -121,16 +121,14 @@ class Link:
         return self.since_s if self._is_called() else self.since_s + self.spec.delay_s
 
     def first_rule(self) -> str:
-        """Return the rule that has asked for the longest time."""
-        return next(iter(self.asking), "")
+        """Return the rule that has asked for the longest time, of those that ask."""
+        return next(iter(self.asking))
 
     def classes(self) -> set[AlarmClass]:
         """Return the classes of the alarms that ask."""
         return {alarm.spec.alarm_class for alarm in self.asking.values()}
 
     def _are_enough(self) -> bool:
-        if self.spec.needs <= 1:
-            return True
         return len({alarm.point for alarm in self.asking.values()}) >= self.spec.needs
 
     def _is_called(self) -> bool:

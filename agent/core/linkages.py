@@ -42,7 +42,7 @@ class Linkages:
         alarms: Mapping[str, Alarm],
         appointments: Appointments,
         *,
-        holds_cuts: bool = False,
+        holds_cuts: bool,
     ) -> None:
         """`holds_cuts`: no output of `HELD` is made inactive until `let_go`."""
         self.is_manual = False

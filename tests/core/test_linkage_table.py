@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from agent.core.effects import AlarmState
+from agent.core.effects import AlarmState, SetOutput
 from agent.core.spec import AlarmClass, Linkage, OutputKind
+from drivers.reading import Value
 from tests.core.test_linkages import POINTS, order, output, read, rule, wait, world
 from tests.core.timeline import World
 
@@ -182,3 +183,87 @@ def test_a_call_point_in_the_alarm_itself_is_no_second_detector() -> None:
     made = world(output("fan"), needs=2)
     assert read(made, call=True) == []
     assert read(made, smoke_1=True) == ["fan"]
+
+
+# -- what is asked anew --------------------------------------------------------------------------------
+
+
+def told(made: World) -> list[tuple[str, bool, str]]:
+    return [
+        (each.output, each.is_active, each.cause)
+        for each in made.effects
+        if isinstance(each, SetOutput)
+    ]
+
+
+def test_what_needs_two_names_the_one_that_made_it_enough() -> None:
+    made = world(output("fan"), needs=2)
+    made.effects.clear()
+    read(made, smoke_1=True)
+    read(made, smoke_2=True)
+    assert told(made) == [("fan", True, "smoke-b")]
+
+
+def test_what_an_alarm_that_ends_by_itself_no_longer_asks_for_names_it() -> None:
+    made = world(output("fan"), classes=(), rules=("interlock.fan",))
+    made.effects.clear()
+    read(made, door=True)
+    read(made, door=False)
+    assert told(made) == [("fan", True, "interlock.fan"), ("fan", False, "interlock.fan")]
+
+
+def test_what_a_new_alarm_asks_of_what_is_active_already_is_not_told_again() -> None:
+    made = world(output("fan"), output("siren", "siren"))
+    read(made, smoke_1=True)
+    made.effects.clear()
+    read(made, smoke_2=True)
+    assert told(made) == []
+
+
+def strobed(**of_a: Any) -> World:
+    """A strobe of thirty seconds on two alarms, `a` and `b`; `b` is hidden by `parent`."""
+    made = world(output("strobe", "strobe", max_on_s=30.0))
+    rules = (
+        rule("a", "smoke-1", **of_a),
+        rule("b", "smoke-2", "supervisory", suppressed_by=("parent",)),
+        rule("parent", "door", "fault"),
+    )
+    linkages = (Linkage(id="l", outputs=("strobe",), rules=("a", "b")),)
+    made = World(replace(made.site, rules=rules, linkages=linkages))
+    quiet: dict[str, Value | None] = dict.fromkeys(POINTS, False)
+    made.values.update(quiet)
+    made.read(quiet)
+    return made
+
+
+def test_an_alarm_acknowledged_before_and_released_by_its_parent_is_shown_a_whole_time() -> None:
+    made = strobed()
+    read(made, smoke_2=True)
+    order(made, "ack", "b")
+    read(made, door=True)
+    assert made.active_outputs() == []
+    read(made, smoke_1=True)
+    wait(made, 20)
+    read(made, door=False)
+    assert wait(made, 29.9) == ["strobe"]
+    assert wait(made, 0.1) == []
+
+
+def test_an_acknowledgement_is_not_asking_anew() -> None:
+    made = strobed()
+    read(made, smoke_1=True)
+    wait(made, 20)
+    order(made, "ack", "a")
+    assert wait(made, 9.9) == ["strobe"]
+    assert wait(made, 0.1) == []
+
+
+def test_what_is_acknowledged_and_forgotten_is_shown_a_whole_time_again() -> None:
+    made = strobed(realarm_s=45.0)
+    read(made, smoke_1=True)
+    order(made, "ack", "a")
+    assert wait(made, 30) == []
+    assert wait(made, 15) == ["strobe"]
+    assert made.alarms() == {"a": "active_unacked"}
+    assert wait(made, 29.9) == ["strobe"]
+    assert wait(made, 0.1) == []

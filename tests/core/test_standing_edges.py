@@ -260,8 +260,8 @@ def test_a_drill_names_zones_of_rules_and_points_and_refuses_what_is_neither() -
         drill(world, *scope)
         assert world.engine.standing_orders().drill_scope == scope
         world.command("drill", is_on=False)
-    wish = {"is_on": True, "scope": ("x",), "duration_s": 60.0}
-    assert world.command("drill", **wish).code == "unknown_point"
+    refused = world.command("drill", is_on=True, scope=("x",), duration_s=60.0)
+    assert refused.code == "unknown_point"
 
 
 def test_what_rests_in_a_drill_and_is_raised_after_its_end_is_real() -> None:
