@@ -31,7 +31,7 @@ def closed(name: str, cause: str = "start") -> SetOutput:
         ("valve", {}, True),
         ("cut-off", {}, True),
         ("relay", {"is_restored_by_hand": True}, True),
-        ("relay", {}, False),
+        ("relay", {}, True),
         ("siren", {}, False),
         ("lamp", {}, False),
     ],
