@@ -66,7 +66,26 @@ def test_a_rate_of_rise_never_alarms_at_two_degrees_a_minute(
 def test_a_fall_is_told_by_falls() -> None:
     falls = Faster(point="t", side=Side.BELOW, limit=8.0, per_s=60.0, window_s=60.0)
     assert climb(falls, -9.0, 60)[-1] is True
+    assert climb(falls, -7.0, 60)[-1] is False
     assert climb(falls, 9.0, 60)[-1] is False
+
+
+def test_a_rate_of_exactly_the_limit_is_not_beyond_it() -> None:
+    exact = Faster(point="t", side=Side.ABOVE, limit=8.0, per_s=64.0, window_s=64.0)
+    room = Room(watch(exact))
+    assert room.look(0) is None
+    assert [room.read("t", at_s / 8, at_s) for at_s in range(65)][-1] is False
+    assert room.read("t", 8.5, 65) is True
+
+
+def test_a_rate_is_as_it_was_when_last_read_however_far_ahead_that_reading_is_stamped() -> None:
+    room = Room(watch(RISES_8))
+    for step in range(61):
+        room.read("t", 20 + 9 * step / 60, step)
+    room.latest["t"] = replace(room.latest["t"], value=29.2, at=Stamp(9e9, 0))
+    assert room.look(61) is True
+    assert room.look(120) is True
+    assert room.read("t", 29.2, 121) is False
 
 
 def test_the_tenth_of_a_degree_of_a_sensor_makes_no_rate() -> None:

@@ -159,9 +159,9 @@ def test_a_voter_in_its_deadband_after_a_restart_still_counts() -> None:
 def test_without_a_time_out_one_voter_is_no_alarm_after_a_restart_either() -> None:
     room = Room(watch(AtLeast(count=2, parts=TWO_OF_THREE.parts)))
     room.watch.hold()
-    for name in VOTERS:
-        room.read(name, False, 0)
-    assert room.read("a", True, 1) is False
+    assert room.read("a", True, 0) is None
+    assert room.watch.due_s() == float("inf")
+    assert [room.read(name, False, 1) for name in "bc"] == [None, False]
     assert room.read("b", True, 2) is True
     assert room.read("b", False, 3) is False
 
