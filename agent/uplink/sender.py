@@ -162,12 +162,15 @@ class Sender:
     # -- choosing what is next ---------------------------------------------------------------
 
     @property
-    def _room(self) -> int:
+    def _slots(self) -> int:
+        """Messages that may be put into the connection."""
         most = 1 if self._is_careful() else self._connection.window
-        return min(
-            most - len(self._flights) - self._states,
-            WINDOW - len(self._flights) - self._unsaved,
-        )
+        return most - len(self._flights) - self._states
+
+    @property
+    def _room(self) -> int:
+        """Records among them; states wait for no disk."""
+        return min(self._slots, WINDOW - len(self._flights) - self._unsaved)
 
     @property
     def _unsaved(self) -> int:
@@ -211,7 +214,7 @@ class Sender:
         return bool(batches)
 
     def _send_state(self, tasks: TaskGroup) -> bool:
-        if self._room <= 0 or self._batches + self._states >= self._shares.bulk:
+        if self._slots <= 0 or self._batches + self._states >= self._shares.bulk:
             return False
         shown = self._watch.take()
         if shown is None:

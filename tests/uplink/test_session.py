@@ -199,10 +199,12 @@ async def test_events_overtake_a_backlog_on_a_slow_link(broker: Broker) -> None:
 async def test_what_a_cut_would_send_again_takes_slots_until_the_disk_knows(
     broker: Broker,
 ) -> None:
-    async with running(broker.port) as rig:
+    async with witness(broker.port) as seen, running(broker.port) as rig:
         await until(lambda: rig.is_up)
         rig.cursor.unsaved_now = WINDOW
         rig.cursor.put(*(event(seq) for seq in range(1, 9)), batch(1))
+        rig.board.put_state(reading(7.0))
+        await until(lambda: any(each.reading.value == 7.0 for each in seen.states))
         await asyncio.sleep(0.3)
         assert not rig.cursor.acked
         rig.cursor.unsaved_now = WINDOW // 2
