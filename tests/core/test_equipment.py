@@ -237,11 +237,13 @@ def test_what_is_derived_from_a_detector_without_supply_counts_for_nothing_eithe
     made = supplied(
         DerivedSpec(point="more", how=DerivedHow.SUM, sources=("sum",)),
         DerivedSpec(point="sum", how=DerivedHow.SUM, sources=("smoke-1", "door")),
+        DerivedSpec(point="apart", how=DerivedHow.SUM, sources=("door",)),
     )
     reset(made)
-    before = made.engine.reading("more")
+    before, apart = made.engine.reading("more"), made.engine.reading("apart")
     wait(made, 14.0)
     assert made.engine.reading("more") is before
+    assert made.engine.reading("apart") is not apart
     wait(made, 3.0)
     assert made.engine.reading("more") is not before
 
