@@ -19,7 +19,7 @@ from drivers.reading import Quality, Reading
 _KEPT = 4096
 """Values and questions remembered of a bus; it makes at most some hundred a second."""
 _LAG_S = 5.0
-"""The plant tells within some 20 ms what left; so late nothing comes any more."""
+"""The plant tells in the order in which things leave; what it has not told by so much later never left."""
 _MOST_LOST = 64
 """Requests in a row that may have been lost."""
 _EXAMPLES = 10
@@ -95,11 +95,11 @@ class BusJudge:
                 assert isinstance(each.value, int)
                 self._waiting.append(_Delivery(each.point, each.value, self._questions[-1]))
 
-    def judge(self, now_s: float) -> None:
-        """Judge what was delivered, as far as the plant has told of it."""
+    def judge(self, told_s: float) -> None:
+        """Judge what was delivered, as far as the plant has told of it; `told_s` is its newest word."""
         while self._waiting:
             delivery = self._waiting[0]
-            if delivery.value not in self._left and now_s - delivery.question.after_s < _LAG_S:
+            if delivery.value not in self._left and told_s - delivery.question.after_s < _LAG_S:
                 return
             self._waiting.popleft()
             self._judge(delivery)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from drivers.clock import Clock
 from drivers.errors import BadReply, DriverError, NoReply, PortUnavailable, Refused
 from drivers.modbus.plan import Request, plan_reads, words_of
-from drivers.modbus.profiles import Profile
+from drivers.modbus.profile import Profile
 from drivers.modbus.registers import Decoder
 from drivers.modbus.spec import Area, SerialPort, TcpPort
 from drivers.modbus.transport import Link

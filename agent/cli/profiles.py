@@ -14,7 +14,7 @@ from agent.cli.codes import Exit
 from agent.cli.read import wide_console
 
 if TYPE_CHECKING:
-    from drivers.modbus.profiles import Profile
+    from drivers.modbus.profile import Profile
     from drivers.reading import Value
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -172,7 +172,7 @@ def sample_faults(profile: Profile, file: Path) -> list[str]:
     """Return where samples do not decode to what the file says, each as `file:line:column: ...`."""
     from agent.config.faults import ConfigError
     from agent.config.positions import parse
-    from drivers.modbus.profiles import decode_sample
+    from drivers.modbus.profile import decode_sample
 
     try:
         document = parse(file.read_bytes(), str(file))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from drivers.modbus.profiles import Profile
+from drivers.modbus.profile import Profile
 from drivers.modbus.registers import width
 from drivers.modbus.spec import DataType, Order, QuantitySpec
 

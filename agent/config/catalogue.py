@@ -12,7 +12,8 @@ from agent.config.model_site import SiteModel
 from agent.config.model_wires import DeviceModel, InputModel, PointModel, QuantityModel
 from agent.config.positions import Document
 from agent.core.spec import PointKind
-from drivers.modbus.profiles import Profile, ProfileError, list_profiles, load_profile
+from drivers.modbus.profile import Profile
+from drivers.modbus.profiles import ProfileError, list_profiles, load_profile
 from drivers.modbus.registers import faults_of
 from drivers.modbus.spec import DataType, LoopSpec, QuantitySpec
 

@@ -13,13 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from drivers.modbus.profiles import (
-    Profile,
-    ProfileError,
-    decode_sample,
-    load_profile,
-    parse_profile,
-)
+from drivers.modbus.profile import Profile, decode_sample
+from drivers.modbus.profiles import ProfileError, load_profile, parse_profile
 from drivers.modbus.registers import Decoder
 
 GOOD = """\

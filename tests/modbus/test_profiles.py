@@ -7,13 +7,8 @@ from pathlib import Path
 import pytest
 
 from drivers.modbus.plan import plan_reads
-from drivers.modbus.profiles import (
-    ProfileError,
-    decode_sample,
-    list_profiles,
-    load_profile,
-    parse_profile,
-)
+from drivers.modbus.profile import decode_sample
+from drivers.modbus.profiles import ProfileError, list_profiles, load_profile, parse_profile
 from drivers.modbus.spec import Area, DataType, Order, PollClass
 from drivers.reading import Quality
 
