@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
+from agent.config.builtin import NEVER_S
 from agent.config.conditions import condition_spec
 from agent.config.model_conditions import ConditionModel
 from agent.core.effects import (
@@ -34,17 +35,17 @@ from agent.core.spec import (
     AnyOf,
     Condition,
     Contact,
-    Linkage,
-    OutputKind,
-    OutputSpec,
+    Pattern,
     PointKind,
     PointSpec,
     RuleSpec,
     SiteSpec,
     Unheard,
 )
+from agent.outputs import state_point
 from drivers.clock import ManualClock
 from drivers.reading import Quality, Reading, Value
+from tests.core.switched import switched
 from tests.core.templated import ready_rules
 
 POLL_S = 1.0
@@ -95,6 +96,10 @@ def _rules(rule: dict[str, Any], points: dict[str, str]) -> tuple[RuleSpec, ...]
 
 
 def site_from(written: dict[str, Any]) -> SiteSpec:
+    """Points are named with what they are; outputs, linkages and keys are as in a site file."""
+    made = switched(written)
+    moved = tuple(state_point(each.id) for each in made.outputs if each.has_feedback)
+    points = {**written["points"], **dict.fromkeys(moved, "contact")}
     return SiteSpec(
         site="hall-a",
         box="box-1",
@@ -103,25 +108,17 @@ def site_from(written: dict[str, Any]) -> SiteSpec:
                 id=name,
                 kind=PointKind.GENERIC,
                 is_contact=kind.endswith("contact"),
-                stale_after_s=30.0,
+                stale_after_s=NEVER_S if name in moved else 30.0,
             )
-            for name, kind in written["points"].items()
+            for name, kind in points.items()
         ),
-        rules=tuple(made for rule in written["rules"] for made in _rules(rule, written["points"])),
-        outputs=tuple(
-            OutputSpec(id=name, kind=OutputKind(kind))
-            for name, kind in written.get("outputs", {}).items()
+        rules=(
+            *(made for rule in written["rules"] for made in _rules(rule, written["points"])),
+            *made.rules,
         ),
-        linkages=tuple(
-            Linkage(
-                id=f"linkage-{number}",
-                outputs=tuple(each["outputs"]),
-                rules=tuple(each.get("rules", ())),
-                classes=tuple(AlarmClass(name) for name in each.get("classes", ())),
-                zones=tuple(each.get("zones", ())),
-            )
-            for number, each in enumerate(written.get("linkages", ()))
-        ),
+        outputs=made.outputs,
+        linkages=made.linkages,
+        keys=made.keys,
     )
 
 
@@ -132,27 +129,36 @@ class World:
     site: SiteSpec
     clock: ManualClock = field(default_factory=ManualClock)
     outputs: dict[str, bool] = field(default_factory=dict)
+    patterns: dict[str, Pattern] = field(default_factory=dict)
     shown: dict[str, AlarmState] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     values: dict[str, Value | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._followed = {state_point(each.id) for each in self.site.outputs if each.has_feedback}
         self.engine = Engine(self.site)
         self.do(self.engine.start(self.clock.stamp()))
 
     def do(self, effects: list[Effect]) -> list[Effect]:
         self.effects.extend(effects)
+        moved: dict[str, Value | None] = {}
         for effect in effects:
             match effect:
                 case SetOutput():
                     self.outputs[effect.output] = effect.is_active
+                    self.patterns[effect.output] = effect.pattern
+                    moved[state_point(effect.output)] = effect.is_active
                 case Record():
                     self.events.append(effect.event)
                 case ShowAlarm():
                     self.shown[effect.alarm.rule] = effect.alarm.state
                 case _:
                     pass
+        # As the workers of outputs do: what one with a feedback point was made to be is read too.
+        moved = {point: is_active for point, is_active in moved.items() if point in self._followed}
+        if moved:
+            self.read(moved)
         return effects
 
     def reading(self, point: str, value: Value | None) -> Reading:
@@ -185,9 +191,11 @@ class World:
                 self.read(self.values)
             self.tick()
 
-    def command(self, name: str, target: str = "", actor: str = "anna", **more: Any) -> Outcome:
+    def command(
+        self, name: str, target: str = "", actor: str = "anna", origin: str = "page", **more: Any
+    ) -> Outcome:
         wish = Command(
-            id="c1", name=CommandName(name), actor=actor, origin="page", target=target, **more
+            id="c1", name=CommandName(name), actor=actor, origin=origin, target=target, **more
         )
         outcome, effects = self.engine.on_command(wish, self.clock.stamp())
         self.do(effects)
@@ -214,30 +222,66 @@ class World:
         return sorted(name for name, is_active in self.outputs.items() if is_active)
 
 
+_FLAGS = {
+    "tests": "is_test",
+    "inhibited": "is_inhibited",
+    "suppressed": "is_suppressed",
+    "silenced": "is_silenced",
+    "unknown": "is_unknown",
+    "chattering": "is_chattering",
+    "first": "is_first_out",
+}
+"""What a step may say of alarms beside their states."""
+
+_ARGUMENTS = (
+    "code", "reason", "duration_s", "is_on", "scope", "with_linkage", "mode", "origin", "actor",
+)  # fmt: skip
+"""What a step may say of its command."""
+
+_STEP = {
+    "at", "read", "restart", "command", "answer", "alarms", "on", "told", "untold", "sounds",
+    *_FLAGS, *_ARGUMENTS,
+}  # fmt: skip
+
+
 def play(written: dict[str, Any]) -> World:
     """Play a whole timeline, checking after each step."""
     world = World(site_from(written))
     start_s = world.clock.mono_s()
     alarms: dict[str, str] = {}
     active: list[str] = []
+    told = 0
     for step in written["steps"]:
+        where = f"at {step['at']} s"
+        assert not step.keys() - _STEP, where
         world.advance(start_s + step["at"] - world.clock.mono_s())
         _take(world, step)
         alarms = step.get("alarms", alarms)
         active = sorted(step.get("on", active))
-        where = f"at {step['at']} s"
         assert world.alarms() == alarms, where
         assert world.active_outputs() == active, where
-        for word, flag in (("tests", "is_test"), ("inhibited", "is_inhibited")):
+        for word, flag in _FLAGS.items():
             named = [each.rule for each in world.engine.alarms() if getattr(each, flag)]
             assert sorted(step.get(word, named)) == sorted(named), where
         assert all(world.shown[each.rule] is each.state for each in world.engine.alarms()), (
             f"{where}: an alarm is shown otherwise than it is"
         )
+        for output, pattern in step.get("sounds", {}).items():
+            assert world.patterns[output].value == pattern, where
+        lines = [_line(event) for event in world.events[told:]]
+        for words in step.get("told", ()):
+            assert any(f"{line} ".startswith(f"{words} ") for line in lines), f"{where}: {lines}"
+        for words in step.get("untold", ()):
+            assert not any(f"{line} ".startswith(f"{words} ") for line in lines), (
+                f"{where}: {lines}"
+            )
+        told = len(world.events)
     return world
 
 
-_ARGUMENTS = ("code", "reason", "duration_s", "is_on", "scope", "with_linkage", "mode")
+def _line(event: Event) -> str:
+    """An event in words: what kind, about what, what it became, and why if there is a code."""
+    return f"{event.kind.value} {event.subject} {event.to_state} {event.code}".rstrip()
 
 
 def _take(world: World, step: dict[str, Any]) -> None:
