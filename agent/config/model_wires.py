@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, mode
 from pydantic_core import PydanticCustomError
 
 from agent.config.faults import did_you_mean
-from agent.config.model_base import Id, LabelModel, Model, Pin, Port, Seconds, TelemetryModel, Text
+from agent.config.model_base import Id, LabelModel, Model, Pin, Port, TelemetryModel, Text
 from agent.core.spec import PointKind
 from drivers.gpio.contacts import contact_profiles
 from drivers.gpio.spec import ContactForm, Pull
@@ -245,8 +245,8 @@ class InputModel(Model):
 class FaultsModel(Model):
     """The fault rules that are built in for every point, device, bus and part."""
 
-    after_s: Seconds = Field(
-        default=10.0, le=100, description="How long a point may be unheard before it is a fault."
+    after_s: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=10.0, description="How long a point may be unheard before it is a fault."
     )
     alarm_class: Literal["fault", "technical"] = Field(default="fault", alias="class")
     ack: Literal["required", "not-required"] = Field(

@@ -29,6 +29,11 @@ zone: []
 """, (
         "4:1: zone: unknown key; did you mean 'zones'?",
     )),
+    Case('silence that is no fault for too long', """\
+faults: {after_s: 101}
+""", (
+        '4:19: faults.after_s: must be 100.0 or less',
+    )),
     Case('unknown key in a bus', """\
 buses:
   - {id: a, type: gpio, pollms: 5}
