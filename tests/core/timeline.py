@@ -195,12 +195,9 @@ class World:
                 self.read(self.values)
             self.tick()
 
-    def command(
-        self, name: str, target: str = "", actor: str = "anna", origin: str = "page", **more: Any
-    ) -> Outcome:
-        wish = Command(
-            id="c1", name=CommandName(name), actor=actor, origin=origin, target=target, **more
-        )
+    def command(self, name: str, target: str = "", actor: str = "anna", **more: Any) -> Outcome:
+        said = {"origin": "page", **more}
+        wish = Command(id="c1", name=CommandName(name), actor=actor, target=target, **said)
         outcome, effects = self.engine.on_command(wish, self.clock.stamp())
         self.do(effects)
         return outcome
