@@ -49,7 +49,8 @@ from tests.core.switched import switched
 from tests.core.templated import ready_rules
 
 POLL_S = 1.0
-"""How often points are read, unless the timeline says `poll_s` (a long one does)."""
+"""How often points are read, and so long after a step; a long timeline may say `poll_s`, below half of
+the time after which a point is stale."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -139,7 +140,6 @@ class World:
 
     def __post_init__(self) -> None:
         self._followed = {state_point(each.id) for each in self.site.outputs if each.has_feedback}
-        self._next_poll_s = self.clock.mono_s() + self.poll_s
         self.engine = Engine(self.site)
         self.do(self.engine.start(self.clock.stamp()))
 
@@ -182,16 +182,15 @@ class World:
     def advance(self, seconds: float) -> None:
         """Let time pass; points that are being read go on being read, ticks come when asked for."""
         end_s = self.clock.mono_s() + seconds
-        if self._next_poll_s <= self.clock.mono_s():  # somebody moved the clock
-            self._next_poll_s = self.clock.mono_s() + self.poll_s
+        next_poll_s = self.clock.mono_s() + self.poll_s
         while (now_s := self.clock.mono_s()) < end_s:
             deadline_s = self.engine.next_deadline_s()
             # A deadline that has passed without being met would stop the clock here: the test fails.
             assert deadline_s is None or deadline_s > now_s, "a tick that was asked for did nothing"
-            until_s = min(end_s, self._next_poll_s, end_s if deadline_s is None else deadline_s)
+            until_s = min(end_s, next_poll_s, end_s if deadline_s is None else deadline_s)
             self.clock.advance(until_s - now_s)
-            if until_s >= self._next_poll_s:
-                self._next_poll_s += self.poll_s
+            if until_s >= next_poll_s:
+                next_poll_s += self.poll_s
                 self.read(self.values)
             self.tick()
 
@@ -206,7 +205,6 @@ class World:
         """Start anew from the snapshot of now; nothing has been read yet, outputs are undefined."""
         snapshot = self.engine.snapshot(None)
         self.outputs.clear()
-        self._next_poll_s = self.clock.mono_s() + self.poll_s
         self.engine = Engine(
             self.site, snapshot.memories, orders=snapshot.orders, delays=snapshot.delays
         )
