@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.core.effects import AlarmState, SetOutput
-from agent.core.spec import AlarmClass, Linkage, OutputKind
+from agent.core.spec import AlarmClass, Linkage, OutputKind, Pattern
 from drivers.reading import Value
 from tests.core.test_linkages import POINTS, order, output, read, rule, wait, world
 from tests.core.timeline import World
@@ -267,3 +267,50 @@ def test_what_is_acknowledged_and_forgotten_is_shown_a_whole_time_again() -> Non
     assert made.alarms() == {"a": "active_unacked"}
     assert wait(made, 29.9) == ["strobe"]
     assert wait(made, 0.1) == []
+
+
+# -- sounders --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("is_shared", "active"), [(True, ["east", "fan"]), (False, ["fan", "west"])]
+)
+def test_a_new_alarm_ends_a_silence_only_where_both_sound(
+    is_shared: bool, active: list[str]
+) -> None:
+    made = world(output("fan"), output("east", "siren"), output("west", "siren"))
+    linkages = (
+        Linkage(id="a", outputs=("fan", "east"), rules=("smoke-a",)),
+        Linkage(id="b", outputs=("fan", "east" if is_shared else "west"), rules=("smoke-b",)),
+    )
+    made = World(replace(made.site, linkages=linkages))
+    made.read(dict.fromkeys(POINTS, False))
+    read(made, smoke_1=True)
+    order(made, "silence", "smoke-a")
+    assert made.active_outputs() == ["fan"]
+    assert read(made, smoke_2=True) == active
+    silenced = {each.rule for each in made.engine.alarms() if each.is_silenced}
+    assert silenced == (set() if is_shared else {"smoke-a"})
+
+
+def test_urgency_is_of_classes_and_not_of_their_names() -> None:
+    named = ((AlarmClass.FIRE, Pattern.TEMPORAL_3), (AlarmClass.FAULT, Pattern.PULSED))
+    made = world(output("siren", "siren", patterns=named))
+    rules = (rule("a", "smoke-1", "fault"), rule("b", "smoke-2", "fire"))
+    linkages = (Linkage(id="l", outputs=("siren",)),)
+    made = World(replace(made.site, rules=rules, linkages=linkages))
+    made.read(dict.fromkeys(POINTS, False))
+    made.effects.clear()
+    read(made, smoke_1=True)
+    read(made, smoke_2=True)
+    patterns = [each.pattern for each in made.effects if isinstance(each, SetOutput)]
+    assert patterns == [Pattern.PULSED, Pattern.TEMPORAL_3]
+
+
+def test_a_test_sounds_steadily_though_patterns_are_named() -> None:
+    named = ((AlarmClass.FIRE, Pattern.TEMPORAL_3),)
+    made = world(output("siren", "siren", patterns=named, test_max_s=10.0))
+    made.effects.clear()
+    order(made, "output", "siren", is_on=True, duration_s=5.0)
+    (sounds,) = [each for each in made.effects if isinstance(each, SetOutput)]
+    assert (sounds.is_active, sounds.pattern) == (True, Pattern.STEADY)
