@@ -8,7 +8,7 @@ import pytest
 
 from agent.core.effects import AlarmState, EventKind, OrdersView
 from agent.core.engine import Engine
-from agent.core.memory import Orders
+from agent.core.memory import AlarmMemory, Orders
 from agent.core.spec import AnyOf, Contact, PointKind, PointSpec, Unheard
 from agent.core.standing import Left, Standing
 from drivers.clock import ClockState, Stamp
@@ -317,3 +317,63 @@ def test_orders_of_a_drill_that_come_after_its_alarms_move_their_outputs() -> No
     assert after.active_outputs() == []
     late(after, Orders(drill=newer))
     assert after.active_outputs() == ["cut", "siren"]
+
+
+@pytest.mark.parametrize(
+    ("was", "is_test_again"),
+    [
+        (AlarmState.ACTIVE_UNACKED, False),
+        (AlarmState.LATCHED_ACKED, False),
+    ],
+)
+def test_an_alarm_of_before_the_drill_that_is_remembered_late_stays_real(
+    was: AlarmState, is_test_again: bool
+) -> None:
+    world = World(SITE)
+    drill(world, "a")
+    world.do(
+        world.engine.restore(
+            AlarmMemory(rule="fire-a", state=was, since_wall_ms=5), world.clock.stamp()
+        )
+    )
+    world.read({"a": False})
+    world.read({"a": True})
+    assert view(world, "fire-a").state is AlarmState.ACTIVE_UNACKED
+    assert view(world, "fire-a").is_test is is_test_again
+
+
+def test_an_alarm_raised_in_the_drill_and_remembered_late_is_a_test_each_time() -> None:
+    world = World(SITE)
+    drill(world, "a")
+    latched = AlarmMemory(
+        rule="fire-a", state=AlarmState.LATCHED_ACKED, since_wall_ms=5, is_test=True
+    )
+    world.do(world.engine.restore(latched, world.clock.stamp()))
+    world.read({"a": True})
+    assert view(world, "fire-a").is_test
+
+
+def test_an_alarm_at_rest_that_is_remembered_late_is_in_the_drill_like_the_rest() -> None:
+    world = World(SITE)
+    known = AlarmMemory(rule="fire-a", state=AlarmState.ACTIVE_ACKED, since_wall_ms=5)
+    world.engine = Engine(SITE, (known,), is_memory_whole=False)
+    world.do(world.engine.start(world.clock.stamp()))
+    drill(world, "a")
+    world.do(
+        world.engine.restore(replace(known, state=AlarmState.NORMAL), world.clock.stamp())
+    )  # fmt: skip
+    world.read({"a": True})
+    assert view(world, "fire-a").is_test
+
+
+def test_what_was_told_to_have_ended_hinders_none_that_follows_late() -> None:
+    world = World(SITE)
+    inhibit(world, seconds=60.0)
+    (memory,) = world.engine.snapshot(None).orders.inhibits.values()
+    gone = replace(memory, rule="gone")
+    after = start_anew(world, Orders(inhibits={"gone": gone}))
+    after.events.clear()
+    late(after, Orders(inhibits={"gone": gone, "fire-a": memory}))
+    assert [(event.rule, event.to_state) for event in kinds(after, EventKind.INHIBIT)] == [
+        ("fire-a", "inhibited")
+    ]
