@@ -30,6 +30,11 @@ from agent.uplink.spec import Protocol, UplinkSpec
 MOST_IN_FLIGHT = 20
 """What paho sends without queueing by itself; more would wait unseen in its memory."""
 
+MOST_WAITING, MOST_WAITING_BYTES = 2_000, 4 * 1024 * 1024
+"""Messages heard and not yet looked at, where it is bounded what a broker may send. It is asked for no
+more than `MOST_IN_FLIGHT` at once (MQTT 5, Receive Maximum), but mosquitto 2.0.11 sends all that it has
+after the first acknowledgement."""
+
 TICK_S = 1.0
 """How often keep-alive is looked after."""
 
@@ -39,6 +44,7 @@ _KEEP_ALIVE_TIMEOUT = 141
 _TAKEN_BYTES = 16 * 1024
 """Taken from the socket at once, where it is bounded what a broker may send."""
 
+_log = logging.getLogger(__name__)
 _paho_log = logging.getLogger(f"{__name__}.library")
 
 
@@ -101,6 +107,8 @@ class Client(aiomqtt.Client):
         self._hearing = hearing
         self._heard = 0
         """Messages in this tick."""
+        self._dropped = 0
+        self._waiting_bytes = 0
         self._tick: asyncio.TimerHandle | None = None
         self._client.disable_logger()  # it logs as errors what is told here as exceptions
         self.limits = Limits()
@@ -109,6 +117,9 @@ class Client(aiomqtt.Client):
         self._client.on_publish = self._heard_puback
         self._client.on_message = self._heard_message
         if hearing is not None:
+            # Acknowledged when it was looked at (`acknowledge`), not when it came: a broker that keeps to
+            # what it may have under way then keeps the rest, and what a crash cuts off comes again.
+            self._client.manual_ack_set(True)
             take = self._client._sock_recv  # noqa: SLF001
 
             # The library asks for all of a packet, and that a hundred times before it lets us look at it.
@@ -172,6 +183,13 @@ class Client(aiomqtt.Client):
             raise LinkLost(f"{self._where}: subscribe: {fault}") from fault
         return [code for code in codes if isinstance(code, ReasonCode)]
 
+    def acknowledge(self, message: aiomqtt.Message) -> None:
+        """Tell the broker that a message was looked at, where it waits for that; then it sends more."""
+        if isinstance(message.payload, bytes):
+            self._waiting_bytes -= len(message.payload)
+        if self._hearing is not None and not self._disconnected.done():
+            self._client.ack(message.mid, message.qos)
+
     async def say_goodbye(self, timeout_s: float) -> None:
         if self._disconnected.done() or self._client.disconnect() != paho.MQTT_ERR_SUCCESS:
             return
@@ -223,11 +241,17 @@ class Client(aiomqtt.Client):
         return properties
 
     def _connect_properties(self) -> Properties | None:
-        if not self._is_v5 or self._hearing is None or not self._hearing.keeps_s:
+        if not self._is_v5 or self._hearing is None:
             return None
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = self._hearing.keeps_s
+        properties.ReceiveMaximum = MOST_IN_FLIGHT
+        if self._hearing.keeps_s:
+            properties.SessionExpiryInterval = self._hearing.keeps_s
         return properties
+
+    @property
+    def _is_full(self) -> bool:
+        return self._queue.qsize() >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES
 
     @property
     def _where(self) -> str:
@@ -282,6 +306,16 @@ class Client(aiomqtt.Client):
         if self._hearing is not None and len(message.payload) > self._hearing.most_bytes:
             self._is_flooded = True
             raise ValueError("packet too large")
+        if self._hearing is not None and self._is_full:
+            # Reading on is worth more than they: what the box itself says is acknowledged here too.
+            if not self._dropped:
+                _log.warning(
+                    "%s: messages come faster than they are done; some are lost", self._where
+                )
+            self._dropped += 1
+            client.ack(message.mid, message.qos)
+            return
+        self._waiting_bytes += len(message.payload)
         self._on_message(client, userdata, message)
 
     def _write(self) -> None:

@@ -130,6 +130,7 @@ class Connection:
                     response_topic=getattr(asker, "ResponseTopic", ""),
                     correlation=getattr(asker, "CorrelationData", None),
                 )
+                self._client.acknowledge(heard)  # whoever it was for asks for the next one
         except aiomqtt.MqttError as fault:
             raise self._client.loss() from fault
 

@@ -16,6 +16,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from agent.core.effects import Command, Outcome
 from agent.uplink.client import Hearing
 from agent.uplink.connection import Connection
 from agent.uplink.dial import Dialler
@@ -248,6 +249,63 @@ async def test_a_huge_message_that_is_retained_costs_ever_fewer_reconnects(
         await until(lambda: rig.is_listening, 20)
         await asker.ask("ack", payload(room.clock))
         await until(lambda: "done" in asker.codes(), 20)
+
+
+@BOTH
+async def test_what_comes_faster_than_it_is_done_takes_bounded_memory_and_is_told(
+    broker: Broker, tmp_path: Path, protocol: Protocol, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The disk is slow, so each command takes its time; meanwhile somebody sends 20 MB of rubbish."""
+    room = Room(tmp_path)
+    may_go_on = asyncio.Event()
+
+    async def slow(command: Command) -> Outcome:
+        await may_go_on.wait()
+        return await Room.submit(room, command)
+
+    room.submit = slow  # type: ignore[method-assign]
+    room.start()
+    async with box(broker, room, protocol) as rig, cloud(broker.port, protocol) as asker:
+        await asker.ask("ack", payload(room.clock, "c1"))
+        for _ in range(200):
+            await asker.ask("ack", b"x" * 100_000)
+        if protocol is Protocol.V311:  # and the broker has no bound of its own
+            await until(lambda: "some are lost" in caplog.text, 20)
+        rig.board.put_state(reading(400.0))
+        await until(lambda: rig.uplink.stats().publishes >= 3)  # what the box says goes on
+        may_go_on.set()
+        await until(lambda: "done" in asker.codes(), 20)
+        await asyncio.sleep(1.0)
+        await asker.ask("ack", payload(room.clock, "c2"))
+        await until(lambda: asker.codes().count("done") == 2, 20)
+        assert rig.uplink.stats().connects == 1
+    assert [each.id for each in room.done] == ["c1", "c2"]
+    assert caplog.text.count("some are lost") <= 1, "not a line each"
+
+
+async def test_a_command_that_a_crash_cut_off_comes_again(broker: Broker, tmp_path: Path) -> None:
+    """It was heard and not yet looked at: the broker still has it (MQTT 5)."""
+    room = Room(tmp_path)
+
+    async def hang(command: Command) -> Outcome:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    room.submit = hang  # type: ignore[method-assign]
+    room.start()
+    async with box(broker, room) as rig, cloud(broker.port) as asker:
+        await asker.ask("ack", payload(room.clock, "c1"))
+        await asker.ask("ack", payload(room.clock, "c2"))
+        await asyncio.sleep(0.3)
+        rig.task.cancel()
+        await until(rig.task.done)
+    del room.submit
+    room.start()
+    async with cloud(broker.port) as asker, box(broker, room):
+        await until(lambda: sorted(asker.codes()) == ["done", "repeated"], 10)
+    assert [each.id for each in room.done] == ["c2"], (
+        "the first was begun: nobody knows how it ended"
+    )
 
 
 @BOTH
