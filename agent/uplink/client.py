@@ -11,7 +11,6 @@ import contextlib
 import logging
 import socket
 import ssl
-from dataclasses import dataclass
 from typing import Any
 
 import aiomqtt
@@ -24,16 +23,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.uplink.errors import LinkLost, Unreachable
+from agent.uplink.limits import MOST_IN_FLIGHT, TAKEN_BYTES, Hearing, Limits, Waiting
 from agent.uplink.message import Message
 from agent.uplink.spec import Protocol, UplinkSpec
-
-MOST_IN_FLIGHT = 20
-"""What paho sends without queueing by itself; more would wait unseen in its memory."""
-
-MOST_WAITING, MOST_WAITING_BYTES = 2_000, 4 * 1024 * 1024
-"""Messages heard and not yet looked at, where it is bounded what a broker may send. It is asked for no
-more than `MOST_IN_FLIGHT` at once (MQTT 5, Receive Maximum), but mosquitto 2.0.11 sends all that it has
-after the first acknowledgement."""
 
 TICK_S = 1.0
 """How often keep-alive is looked after."""
@@ -41,34 +33,8 @@ TICK_S = 1.0
 _KEEP_ALIVE_TIMEOUT = 141
 """MQTT 5.0 section 3.14.2.1: 0x8D Keep Alive timeout."""
 
-_TAKEN_BYTES = 16 * 1024
-"""Taken from the socket at once, where it is bounded what a broker may send."""
-
 _log = logging.getLogger(__name__)
 _paho_log = logging.getLogger(f"{__name__}.library")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What the broker told in its CONNACK (MQTT 5.0 section 3.2.2.3)."""
-
-    receive_maximum: int = 65535
-    max_packet_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hearing:
-    """How much is taken from a broker that may be anybody's mouthpiece."""
-
-    most_bytes: int = 128 * 1024
-    """Of one packet; the link ends at a larger one. Brokers could be told to keep it back (MQTT 5,
-    Maximum Packet Size), but mosquitto 2.0.11 then loses a place of its window with each, and after
-    twenty the box hears nothing any more without anybody knowing (tests/uplink/test_commands.py)."""
-    most_per_s: int = 500
-    """Messages; what comes faster waits in the broker, so that a flood does not keep the loop busy."""
-    keeps_s: int = 0
-    """How long the broker keeps our subscriptions and what was sent on them while the link is down
-    (MQTT 5 session expiry); 0 and on 3.1.1: it forgets them."""
 
 
 class Client(aiomqtt.Client):
@@ -107,8 +73,7 @@ class Client(aiomqtt.Client):
         self._hearing = hearing
         self._heard = 0
         """Messages in this tick."""
-        self._dropped = 0
-        self._waiting_bytes = 0
+        self._unread = Waiting()
         self._tick: asyncio.TimerHandle | None = None
         self._client.disable_logger()  # it logs as errors what is told here as exceptions
         self.limits = Limits()
@@ -124,7 +89,7 @@ class Client(aiomqtt.Client):
 
             # The library asks for all of a packet, and that a hundred times before it lets us look at it.
             def take_little(bufsize: int) -> bytes:
-                return take(min(bufsize, _TAKEN_BYTES))
+                return take(min(bufsize, TAKEN_BYTES))
 
             self._client._sock_recv = take_little  # type: ignore[method-assign]  # noqa: SLF001
 
@@ -185,9 +150,10 @@ class Client(aiomqtt.Client):
 
     def acknowledge(self, message: aiomqtt.Message) -> None:
         """Tell the broker that a message was looked at, where it waits for that; then it sends more."""
-        if isinstance(message.payload, bytes):
-            self._waiting_bytes -= len(message.payload)
-        if self._hearing is not None and not self._disconnected.done():
+        if self._hearing is None:
+            return
+        self._unread.let_go(len(message.payload) if isinstance(message.payload, bytes) else 0)
+        if not self._disconnected.done():
             self._client.ack(message.mid, message.qos)
 
     async def say_goodbye(self, timeout_s: float) -> None:
@@ -250,10 +216,6 @@ class Client(aiomqtt.Client):
         return properties
 
     @property
-    def _is_full(self) -> bool:
-        return self._queue.qsize() >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES
-
-    @property
     def _where(self) -> str:
         return f"{self._spec.host}:{self._spec.port}"
 
@@ -306,16 +268,14 @@ class Client(aiomqtt.Client):
         if self._hearing is not None and len(message.payload) > self._hearing.most_bytes:
             self._is_flooded = True
             raise ValueError("packet too large")
-        if self._hearing is not None and self._is_full:
+        if self._hearing is not None and not self._unread.take(len(message.payload)):
             # Reading on is worth more than they: what the box itself says is acknowledged here too.
-            if not self._dropped:
+            if self._unread.dropped == 1:
                 _log.warning(
                     "%s: messages come faster than they are done; some are lost", self._where
                 )
-            self._dropped += 1
             client.ack(message.mid, message.qos)
             return
-        self._waiting_bytes += len(message.payload)
         self._on_message(client, userdata, message)
 
     def _write(self) -> None:

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator
 
 import aiomqtt
 
-from agent.uplink.client import MOST_IN_FLIGHT, Client, Hearing
+from agent.uplink.client import Client
 from agent.uplink.dial import Dialler, Target
 from agent.uplink.errors import LinkLost, Refused, TooLarge
+from agent.uplink.limits import MOST_IN_FLIGHT, Hearing
 from agent.uplink.message import Arrival, Message
 from agent.uplink.spec import UplinkSpec
 

@@ -12,7 +12,6 @@ from functools import partial
 from agent.core.spec import SiteSpec
 from agent.outbox.contract import Cursor
 from agent.uplink.board import StateBoard
-from agent.uplink.client import Hearing
 from agent.uplink.codec import StatusReason
 from agent.uplink.connection import Connection
 from agent.uplink.deafness import Deafness
@@ -20,6 +19,7 @@ from agent.uplink.desk import CommandDesk
 from agent.uplink.dial import Dialler
 from agent.uplink.errors import LinkLost, Refused, TooLarge, UplinkError
 from agent.uplink.hearing import Ear
+from agent.uplink.limits import Hearing
 from agent.uplink.message import Message
 from agent.uplink.notes import Note
 from agent.uplink.pauses import Pauses

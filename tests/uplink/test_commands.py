@@ -17,9 +17,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.core.effects import Command, Outcome
-from agent.uplink.client import Hearing
 from agent.uplink.connection import Connection
 from agent.uplink.dial import Dialler
+from agent.uplink.limits import Hearing
 from agent.uplink.message import Arrival
 from agent.uplink.session import Timing
 from agent.uplink.spec import CommandsSpec, Protocol, UplinkSpec

@@ -9,9 +9,9 @@ import pytest
 
 from agent.config.faults import ConfigError
 from agent.config.load import load_site
-from agent.uplink.client import Hearing
 from agent.uplink.connection import Connection
 from agent.uplink.dial import Dialler
+from agent.uplink.limits import Hearing
 from agent.uplink.spec import UplinkSpec
 from tests.uplink.broker import Broker
 from tests.uplink.rig import running, until
