@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent.core.effects import AlarmView
+from agent.core.effects import AlarmState, AlarmView
+from agent.core.spec import AlarmClass
 from drivers.reading import Reading
+
+URGENT = (AlarmClass.FIRE, AlarmClass.GAS)
+"""Classes whose alarms are shown before anything else leaves, the first one first (GB 26875.1-2011 4.1.2.3)."""
 
 
 class StateBoard:
@@ -40,7 +44,7 @@ class StateBoard:
 
 
 class Watch:
-    """What one connection has not shown yet. Alarms go before states, the longest waiting first."""
+    """What one connection has not shown yet: urgent alarms, other alarms, states; each the longest waiting first."""
 
     def __init__(
         self,
@@ -54,7 +58,10 @@ class Watch:
         self._wake = wake
         self._leave = leave
         self._dirty_states = dict.fromkeys(states)
-        self._dirty_alarms = dict.fromkeys(alarms)
+        self._urgent: dict[AlarmClass, dict[str, None]] = {each: {} for each in URGENT}
+        self._dirty_alarms: dict[str, None] = {}
+        for rule in alarms:
+            self._mark(rule)
 
     def mark_state(self, point: str) -> None:
         """Note that a point has something new to show."""
@@ -63,28 +70,48 @@ class Watch:
 
     def mark_alarm(self, rule: str) -> None:
         """Note that an alarm has something new to show."""
-        self._dirty_alarms[rule] = None
+        self._mark(rule)
         self._wake()
 
     def mark_all(self) -> None:
         """Note that everything is to be shown anew."""
         self._dirty_states.update(dict.fromkeys(self._states))
-        self._dirty_alarms.update(dict.fromkeys(self._alarms))
+        for rule in self._alarms:
+            self._mark(rule)
         self._wake()
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether an alarm of an urgent class that is up, and no test, has not been shown as it is."""
+        return any(self._urgent.values())
 
     def take(self) -> Reading | AlarmView | None:
         """Return the next to show, as it is now, and count it as shown; None when all is shown."""
-        for rule in self._dirty_alarms:
-            del self._dirty_alarms[rule]
-            return self._alarms[rule]
+        for rules in (*self._urgent.values(), self._dirty_alarms):
+            for rule in rules:
+                del rules[rule]
+                return self._alarms[rule]
         for point in self._dirty_states:
             del self._dirty_states[point]
             return self._states[point]
         return None
 
     def __len__(self) -> int:
-        return len(self._dirty_states) + len(self._dirty_alarms)
+        alarms = len(self._dirty_alarms) + sum(map(len, self._urgent.values()))
+        return len(self._dirty_states) + alarms
 
     def close(self) -> None:
         """Stop watching."""
         self._leave(self)
+
+    def _mark(self, rule: str) -> None:
+        # A rule waits in one place only, that of what it is now: it may have become urgent or calm.
+        view = self._alarms[rule]
+        for rules in self._urgent.values():
+            rules.pop(rule, None)
+        is_up = view.state is not AlarmState.NORMAL and not view.is_test
+        if is_up and view.alarm_class in self._urgent:
+            self._dirty_alarms.pop(rule, None)
+            self._urgent[view.alarm_class][rule] = None
+        else:
+            self._dirty_alarms[rule] = None

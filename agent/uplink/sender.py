@@ -1,4 +1,4 @@
-"""One connection's sending: events first, then oldest telemetry, retained states between.
+"""One connection's sending: urgent alarms, events, then oldest telemetry, retained states between.
 
 A record is done on its own PUBACK and never before. What the broker refuses is held and tried
 again slowly, and the link counts as faulty meanwhile; what is too large is set aside at once.
@@ -193,6 +193,9 @@ class Sender:
         return self._room > 0 and len(self._held_events) < MOST_HELD_EVENTS
 
     async def _send_some(self, tasks: TaskGroup) -> bool:
+        # A fire is shown before what waits of lesser events: these keep the order they happened in.
+        if self._watch.is_urgent and self._send_state(tasks):
+            return True
         if self._takes_events:
             events = await self._cursor.take_events(self._room)
             for event in events:

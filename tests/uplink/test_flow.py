@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.effects import AlarmView
+from agent.core.effects import AlarmState, AlarmView
+from agent.core.spec import AlarmClass
 from agent.uplink.board import StateBoard
 from agent.uplink.errors import LinkLost
 from agent.uplink.pauses import Pauses
@@ -123,6 +124,39 @@ def test_the_board_keeps_the_latest_only_and_shows_alarms_first() -> None:
     assert len(wakes) == 5
     assert taken(watch) == [alarm(), reading(3.0), reading(9.0, point="other")]
     assert taken(watch) == []
+
+
+def test_a_fire_that_is_up_is_shown_before_gas_and_that_before_any_other_alarm() -> None:
+    board = StateBoard()
+    watch = board.watch(lambda: None)
+    real = replace(alarm(), is_test=False)
+    calm = replace(real, rule="calm", state=AlarmState.NORMAL)
+    drill = replace(real, rule="drill", is_test=True)
+    leak = replace(real, rule="leak", alarm_class=AlarmClass.SUPERVISORY)
+    gas = replace(real, rule="gas", alarm_class=AlarmClass.GAS)
+    fire = replace(real, rule="fire")
+    for view in (calm, drill, leak, gas, fire):
+        board.put_state(reading(1.0))
+        board.put_alarm(view)
+    assert taken(watch) == [fire, gas, calm, drill, leak, reading(1.0)]
+    assert taken(board.watch(lambda: None))[:2] == [fire, gas]
+
+
+def test_a_fire_that_ended_before_it_was_shown_is_urgent_no_more_and_shown_once() -> None:
+    board = StateBoard()
+    watch = board.watch(lambda: None)
+    fire = replace(alarm(), is_test=False)
+    ended = replace(fire, state=AlarmState.NORMAL)
+    looks = []
+    for view in (fire, ended):
+        board.put_alarm(view)
+        looks.append(watch.is_urgent)
+    assert looks == [True, False]
+    assert taken(watch) == [ended]
+    board.put_alarm(ended)
+    board.put_alarm(fire)
+    assert len(watch) == 1
+    assert taken(watch) == [fire]
 
 
 def test_each_uplink_sees_its_own_and_a_new_one_sees_all() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,23 @@ async def test_events_overtake_a_backlog_on_a_slow_link(broker: Broker) -> None:
     assert [each.batch.seq for each in seen.batches] == sorted(
         each.batch.seq for each in seen.batches
     ), "telemetry goes oldest first"
+
+
+async def test_a_fire_is_shown_before_a_backlog_of_lesser_events(broker: Broker) -> None:
+    cursor = FakeCursor()
+    cursor.put(*(event(n) for n in range(1, 3000)))
+    async with (
+        witness(broker.port) as seen,
+        proxied(broker.port, delay_s=0.05) as proxy,
+        running(proxy.port, cursor=cursor) as rig,
+    ):
+        await until(lambda: len(seen.events) > 20)
+        rig.board.put_alarm(replace(alarm(), rule="hall", is_test=False))
+        await until(lambda: any(each.alarm.rule == "hall" for each in seen.alarms))
+        assert cursor.unsent() > 1000
+    assert [each.record.seq for each in seen.events] == sorted(
+        each.record.seq for each in seen.events
+    )
 
 
 async def test_what_a_cut_would_send_again_takes_slots_until_the_disk_knows(
