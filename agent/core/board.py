@@ -61,10 +61,9 @@ class Board:
             self.alarms[rule.id] = Alarm(rule, rule.zone or zones.get(first, ""))
         tie(self.alarms)
         self.appointments = Appointments()
-        self.inhibits = Inhibits(self, self.appointments)
+        self.inhibits = Inhibits(self, self.appointments, site.inhibit_max_s)
         self.drills = Drills(self, site, self.appointments)
         self.occurrences = Occurrences(self, site.box, self.appointments)
-        self.longest_inhibit_s = site.inhibit_max_s
         self.linkages = Linkages(
             site, self.alarms, self.appointments, holds_cuts=not is_memory_whole
         )

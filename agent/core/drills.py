@@ -143,7 +143,7 @@ class Drills:
         if self._has_ended or (self._standing is not None and self._taken_up in (None, memory)):
             return  # what was ordered since the start is newer than any memory
         standing = Standing(memory.actor, memory.reason, cause.at_s)
-        standing.remembered(memory.left, cause.at)
+        standing.remembered(memory.left, cause.at, LONGEST_S)
         why = replace(cause, actor=memory.actor, reason=memory.reason, code=RESTART)
         gone = self.unknown(memory.scope)
         scope = tuple(name for name in memory.scope if name not in gone)

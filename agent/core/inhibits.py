@@ -45,7 +45,9 @@ class Moves(Protocol):
 class Inhibits:
     """The inhibits of a site."""
 
-    def __init__(self, board: Moves, appointments: Appointments) -> None:
+    def __init__(self, board: Moves, appointments: Appointments, longest_s: float) -> None:
+        self.longest_s = longest_s
+        """No inhibit is longer: what is longer is a change of the configuration."""
         self._board = board
         self._appointments = appointments
         self._standing: dict[str, Standing] = {}
@@ -98,7 +100,7 @@ class Inhibits:
             elif alarm.inhibit is None or alarm.inhibit.came_from not in (None, memory.left):
                 # what was ordered since the start is newer than any memory
                 standing = Standing(memory.actor, memory.reason, cause.at_s)
-                standing.remembered(memory.left, cause.at)
+                standing.remembered(memory.left, cause.at, self.longest_s)
                 why = replace(cause, actor=memory.actor, reason=memory.reason, code=RESTART)
                 self._set(alarm, standing, why, out)
 

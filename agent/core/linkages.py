@@ -207,11 +207,13 @@ class Linkages:
         return frozenset(name for name, output in self.outputs.items() if output.is_cut)
 
     def running(self) -> frozenset[str]:
-        """Return what is active; a health output follows the agent."""
+        """Return what is active because alarms ask for it, or asked: not what is tested or shows a state."""
         return frozenset(
             name
             for name, output in self.outputs.items()
-            if output.is_active and output.spec.kind is not OutputKind.HEALTH
+            if output.is_active
+            and (output.is_demanded() or output.is_cut)
+            and output.spec.kind is not OutputKind.HEALTH
         )
 
     def test(self, output: Output, seconds: float, cause: Cause, out: Gathering) -> None:

@@ -23,6 +23,9 @@ CUT, RESTORED = "cut", "restored"
 ACTIVE, INACTIVE = "active", "inactive"
 """What an output event says in `to` when an output was switched (agent.outputs)."""
 
+TESTED = "output"
+"""What an output event names as the reason when a person tested it: that command."""
+
 AUTO, MANUAL = "auto", "manual"
 """What a mode event says in `to`."""
 
@@ -87,7 +90,7 @@ class Orders:
     is_manual: bool = False
     """Linkage to equipment waits for a person."""
     running: frozenset[str] = frozenset()
-    """Outputs that were active: what runs goes on running over a restart, without waiting anew."""
+    """Outputs that were active for an alarm: what runs goes on over a restart, without waiting anew."""
 
 
 NO_ORDERS = Orders()
@@ -165,7 +168,7 @@ def orders_after(orders: Orders, event: Event) -> Orders:
         return replace(orders, cut=orders.cut | {event.subject})
     if event.kind is EventKind.OUTPUT and event.to_state == RESTORED:
         return replace(orders, cut=orders.cut - {event.subject})
-    if event.kind is EventKind.OUTPUT and event.to_state == ACTIVE:
+    if event.kind is EventKind.OUTPUT and event.to_state == ACTIVE and event.rule != TESTED:
         return replace(orders, running=orders.running | {event.subject})
     if event.kind is EventKind.OUTPUT and event.to_state == INACTIVE:
         return replace(orders, running=orders.running - {event.subject})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agent.core.appointments import Appointment, Appointments
 from agent.core.cause import Cause
 from agent.core.effects import Event, EventKind
 from agent.core.gathering import Gathering
 from agent.core.linkages import TEST, Linkages
+from agent.core.memory import TESTED
 from agent.core.output import Output
 from agent.core.spec import SelfTest
 from drivers.clock import ClockState
@@ -60,4 +63,4 @@ class SelfTests:
             )
         )
         if may:
-            self._linkages.test(output, test.for_s, cause, out)
+            self._linkages.test(output, test.for_s, replace(cause, command=TESTED), out)

@@ -9,6 +9,7 @@ order may last longer by the outage, and never by more.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from drivers.clock import ClockState, Stamp
 
@@ -42,9 +43,9 @@ class Standing:
         """What an earlier run remembered of it; None: it was ordered in this one."""
         self._is_counted = True
 
-    def remembered(self, left: Left, now: Stamp) -> None:
-        """Take up what was left in an earlier run."""
-        self.until_s = now.mono_s + max(0.0, left.now_s(now))
+    def remembered(self, left: Left, now: Stamp, longest_s: float = inf) -> None:
+        """Take up what was left in an earlier run; no memory, however damaged, makes it endless."""
+        self.until_s = now.mono_s + min(longest_s, max(0.0, left.now_s(now)))
         self.came_from = left
         self._is_counted = now.clock is ClockState.SYNCED
 

@@ -21,7 +21,7 @@ def inhibit(board: Board, command: Command, cause: Cause, out: Gathering) -> Out
         return _refused("unknown_rule", f"{command.target} is no rule, and no rule watches it")
     if not command.reason.strip():
         return _refused("no_reason", "an inhibit needs a reason")
-    seconds = _checked_time(command.duration_s, board.longest_inhibit_s, "an inhibit")
+    seconds = _checked_time(command.duration_s, board.inhibits.longest_s, "an inhibit")
     if isinstance(seconds, Outcome):
         return seconds
     free = [alarm for alarm in alarms if alarm.inhibit is None]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.effects import AlarmState, EventKind, SetOutput
+from agent.core.effects import AlarmState, Event, EventKind, SetOutput
 from agent.core.engine import Engine
 from agent.core.memory import AlarmMemory, Orders, orders_after
 from agent.core.spec import DerivedHow, DerivedSpec, KeySpec, PointKind, PointSpec
@@ -135,6 +135,33 @@ def test_the_end_of_a_start_pulse_is_no_refusal() -> None:
     assert wait(made, 3.0) == []
     assert wait(made, 60.0) == []
     assert told(made, "blocked") == []
+
+
+@pytest.mark.parametrize("way", ["snapshot", "log"])
+def test_a_test_that_runs_at_a_restart_makes_no_single_detector_enough(way: str) -> None:
+    made = world(output("fan", test_max_s=60.0), needs=2)
+    order(made, "output", "fan", is_on=True, duration_s=60.0)
+    read(made, smoke_1=True)
+    assert made.active_outputs() == ["fan"]
+    snapshot = made.engine.snapshot(None)
+    orders = snapshot.orders
+    if way == "log":
+        (cause,) = {
+            each.cause for each in made.effects if isinstance(each, SetOutput) and each.is_active
+        }
+        switched = Event(
+            kind=EventKind.OUTPUT,
+            subject="fan",
+            at=made.clock.stamp(),
+            rule=cause,
+            to_state="active",
+        )
+        orders = orders_after(Orders(), switched)
+    made.outputs.clear()
+    made.engine = Engine(made.site, snapshot.memories, orders=orders)
+    made.do(made.engine.start(made.clock.stamp()))
+    assert made.active_outputs() == []
+    assert read(made, smoke_2=True) == ["fan"]
 
 
 # -- relays and late memory ------------------------------------------------------------------------

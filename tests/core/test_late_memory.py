@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf, nan
 
 import pytest
 
@@ -19,6 +20,7 @@ from agent.core.spec import (
     SiteSpec,
     Threshold,
 )
+from agent.core.standing import Left
 from drivers.clock import ClockState, ManualClock
 from tests.core.test_standing import (
     SITE,
@@ -126,6 +128,25 @@ def test_a_silence_since_the_start_is_newer_than_a_memory() -> None:
     after.do(after.engine.restore(acked, after.clock.stamp()))
     assert view(after, "fire-a").is_silenced
     assert after.outputs["siren"] is False
+
+
+@pytest.mark.parametrize(
+    ("seconds", "inhibited_s", "drilled_s"),
+    [(inf, 7 * 86_400.0, 4 * 3600.0), (nan, 0.0, 0.0), (-5.0, 0.0, 0.0), (60.0, 60.0, 60.0)],
+)
+def test_no_memory_makes_an_order_endless(
+    seconds: float, inhibited_s: float, drilled_s: float
+) -> None:
+    before = World(SITE)
+    inhibit(before)
+    drill(before, "shed")
+    orders = orders_of(before)
+    assert orders.drill is not None
+    left = Left(seconds=seconds, at=before.clock.stamp())
+    inhibits = {rule: replace(each, left=left) for rule, each in orders.inhibits.items()}
+    after = start_anew(before, Orders(inhibits=inhibits, drill=replace(orders.drill, left=left)))
+    assert view(after, "fire-a").inhibited_left_s == inhibited_s
+    assert after.engine.standing_orders().drill_left_s == drilled_s
 
 
 # -- unknown, and late ticks -----------------------------------------------------------------------
