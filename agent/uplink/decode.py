@@ -85,7 +85,31 @@ class EventSeen:
     is_replay: bool
 
 
-Seen = StatusSeen | MetaSeen | StateSeen | AlarmSeen | BatchSeen | EventSeen
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSeen:
+    """Somebody asked something of the box; whether it is one the box takes is for its desk to say."""
+
+    id: str
+    ts_ms: int
+    expires_ms: int
+    actor: str
+    args: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultSeen:
+    """How a command ended."""
+
+    id: str
+    is_ok: bool
+    code: str
+    message: str
+    ts_ms: int
+
+
+Seen = (
+    StatusSeen | MetaSeen | StateSeen | AlarmSeen | BatchSeen | EventSeen | CommandSeen | ResultSeen
+)
 
 
 def decode(address: Address, payload: bytes) -> Seen:
@@ -186,6 +210,9 @@ class _Fields:
     def names(self) -> list[str]:
         return list(self._content)
 
+    def all(self) -> Mapping[str, Any]:
+        return dict(self._content)
+
     def stamp(self, clock: ClockState | None = None) -> Stamp:
         state = self.word("clock", ClockState) if clock is None else clock
         return Stamp(self.whole("mono_ms") / 1000, self.whole("ts"), state)
@@ -208,8 +235,30 @@ def _decode(address: Address, fields: _Fields) -> Seen:
             return _tele(fields)
         case Channel.EVENT:
             return _event(fields, address.name)
-        case Channel.CMD | Channel.RES:
-            raise PayloadFault("commands and results are not read here")
+        case Channel.CMD:
+            return _command(fields)
+        case Channel.RES:
+            return _result(fields)
+
+
+def _command(fields: _Fields) -> CommandSeen:
+    return CommandSeen(
+        id=fields.text("id"),
+        ts_ms=fields.whole("ts"),
+        expires_ms=fields.whole("expires"),
+        actor=fields.text("actor"),
+        args=fields.part("args").all(),
+    )
+
+
+def _result(fields: _Fields) -> ResultSeen:
+    return ResultSeen(
+        id=fields.text("id"),
+        is_ok=fields.flag("ok"),
+        code=fields.text("code"),
+        message=fields.text("message"),
+        ts_ms=fields.whole("ts"),
+    )
 
 
 def _status(fields: _Fields) -> StatusSeen:

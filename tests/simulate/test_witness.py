@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.effects import AlarmState, Event, EventKind
+from agent.core.effects import AlarmState, Event, EventKind, Outcome
 from agent.core.spec import AlarmClass
 from agent.outbox.records import Batch, EventRecord
 from agent.simulate.ledger import Entry, Ledger, Place, encode_counter
@@ -291,6 +291,21 @@ def test_garbled_messages_and_a_deaf_witness_fail_it(run: Run) -> None:
     run.witness.take("elsewhere", b"", run.clock.stamp())
     report = run.verdict()
     assert (report.unreadable_messages, report.is_clean) == (2, False)
+
+
+def test_commands_and_their_answers_are_no_fault_of_a_run() -> None:
+    run = Run()
+    run.hear_all()
+    at = run.clock.stamp()
+    asked = (
+        b'{"schema":"cmd/1","id":"c1","ts":1,"expires":2,"actor":"Li","args":{"target":"smoke"}}'
+    )
+    run.witness.take(f"{TOPIC}/cmd/ack", asked, at)
+    outcome = Outcome(ok=True, code="done", message="")
+    run.witness.take(f"{TOPIC}/res/ack", codec.res("c1", outcome, at), at)
+    report = run.verdict()
+    assert (report.unreadable_messages, report.is_clean) == (0, True)
+    assert run.witness.other == 2
 
 
 def test_a_run_that_delivered_nothing_is_not_clean() -> None:

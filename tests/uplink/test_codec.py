@@ -13,16 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
-from agent.core.effects import AlarmState, EventKind
+from agent.core.effects import AlarmState, EventKind, Outcome
 from agent.core.spec import AlarmClass, OutputKind, PointKind
 from agent.uplink import codec
 from agent.uplink.codec import Schema, StatusReason, WireClass
 from agent.uplink.decode import (
     AlarmSeen,
     BatchSeen,
+    CommandSeen,
     EventSeen,
     MetaSeen,
     PayloadFault,
+    ResultSeen,
     StateSeen,
     StatusSeen,
     decode,
@@ -30,8 +32,9 @@ from agent.uplink.decode import (
 from agent.uplink.message import Message
 from agent.uplink.sinks.native import NativeSink
 from agent.uplink.topics import Topics, take_apart
-from drivers.clock import ClockState, Stamp
+from drivers.clock import ClockState, ManualClock, Stamp
 from drivers.reading import Quality, Value
+from tests.uplink.commands import payload as command
 from tests.uplink.contract import VALIDATORS, judge, load
 from tests.uplink.samples import BOOT, SITE, alarm, batch, event, reading, stamp
 
@@ -255,6 +258,38 @@ def test_commands_and_results_have_their_contract() -> None:
     VALIDATORS[Schema.RES].validate(
         {"schema": "res/1", "id": "c-1", "ok": True, "code": "done", "message": "", "ts": 1}
     )
+
+
+def test_a_command_and_its_result_are_read_by_whoever_watches() -> None:
+    home = f"plantroom/v1/{SITE.site}/{SITE.box}"
+    clock = ManualClock()
+    asked = decode(
+        take_apart("plantroom/v1", f"{home}/cmd/ack"),
+        command(clock, "c7", args={"target": "shed-fire"}),
+    )
+    now_ms = clock.stamp().wall_ms
+    assert asked == CommandSeen(
+        id="c7",
+        ts_ms=now_ms,
+        expires_ms=now_ms + 60_000,
+        actor="duty officer",
+        args={"target": "shed-fire"},
+    )
+    outcome = Outcome(ok=False, code="too_fast", message="ask again later")
+    answer = decode(
+        take_apart("plantroom/v1", f"{home}/res/ack"), codec.res("c7", outcome, clock.stamp())
+    )
+    assert answer == ResultSeen(
+        id="c7", is_ok=False, code="too_fast", message="ask again later", ts_ms=now_ms
+    )
+
+
+@pytest.mark.parametrize("channel", ["cmd", "res"])
+def test_what_is_no_command_or_result_is_refused_with_a_reason(channel: str) -> None:
+    topic = f"plantroom/v1/{SITE.site}/{SITE.box}/{channel}/ack"
+    for content in (b"no", b"{}", b'{"schema":"%s/1"}' % channel.encode(), b'{"schema":"tele/1"}'):
+        with pytest.raises(PayloadFault, match=f"{channel}/ack"):
+            decode(take_apart("plantroom/v1", topic), content)
 
 
 @pytest.mark.parametrize(
