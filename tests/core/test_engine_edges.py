@@ -386,3 +386,17 @@ def test_an_alarm_is_shown_with_the_time_that_is_left_as_of_the_call() -> None:
     effects = world.do(world.engine.on_readings([stale], world.clock.stamp()))
     (shown,) = [e.alarm for e in effects if isinstance(e, ShowAlarm) and e.alarm.rule == "fire-a"]
     assert shown.inhibited_left_s == 45.0
+
+
+def test_a_reading_after_a_long_silence_comes_after_the_stale_one_that_was_missed() -> None:
+    every = TelemetryPolicy(mode=TelemetryMode.EVERY)
+    world = World(site(rule(), points=(point(telemetry=every, stale_after_s=30.0),)))
+    world.read({"p": True})
+    world.clock.advance(100.0)
+    effects = world.read({"p": True})
+    told_of = [each.reading for each in effects if isinstance(each, Telemeter)]
+    now = world.clock.stamp()
+    assert [(each.quality, each.value, each.at) for each in told_of] == [
+        (Quality.STALE, None, now),
+        (Quality.GOOD, True, now),
+    ]
