@@ -132,6 +132,15 @@ def test_an_event_comes_back_as_it_went(kind: EventKind, is_test: bool) -> None:
     assert seen(message) == EventSeen(record=sent, is_replay=True)
 
 
+@pytest.mark.parametrize(("is_test", "called"), [(False, "fire"), (True, "test")])
+def test_a_drill_leaves_as_test_and_says_which_class_it_would_have_had(
+    is_test: bool, called: str
+) -> None:
+    (message,) = SINK.event(event(7, is_test=is_test), is_replay=False)
+    content = json.loads(message.payload)
+    assert (content["class"], content["rule_class"]) == (called, "fire")
+
+
 @pytest.mark.parametrize("kind", list(DETAILS))
 def test_the_detail_of_book_keeping_events_is_documented_and_comes_back(kind: EventKind) -> None:
     sent = event(7, kind=kind, detail=DETAILS[kind])
