@@ -136,6 +136,14 @@ def test_the_reset_of_a_detector_that_latches_itself_says_what_it_does() -> None
     )  # fmt: skip
 
 
+def test_a_detector_that_is_lost_is_not_pulsed() -> None:
+    made = self_latching()
+    made.command("ack", "smoke-a")
+    read(made, smoke_1=None)
+    assert answer(made, "reset", "smoke-a", code="real")[1] == "condition_unknown"
+    assert made.active_outputs() == []
+
+
 @pytest.mark.parametrize("name", ["ack", "silence"])
 def test_only_a_reset_pulses_a_supply(name: str) -> None:
     made = self_latching()
