@@ -9,10 +9,11 @@ import pytest
 from agent.core.effects import AlarmState, AlarmView
 from agent.core.engine import Engine
 from agent.core.memory import AlarmMemory
-from agent.core.spec import AlarmClass, AllOf, Contact
+from agent.core.spec import AlarmClass, AllOf, Contact, Scheduled, Side, Threshold
 from drivers.clock import ClockState, Stamp
 from drivers.reading import Quality
 from tests.core.test_engine import point, rule, site
+from tests.core.test_voting import Utc
 from tests.core.timeline import World
 
 
@@ -110,6 +111,19 @@ def test_an_alarm_is_seen_with_the_reading_that_decided_it() -> None:
     world.command("silence", "r")
     assert seen(world) == replace(
         raised, is_silenced=True, is_inhibited=True, inhibited_left_s=40.0, inhibited_by="bo"
+    )
+
+
+def test_an_alarm_is_seen_with_the_unit_of_its_reading_and_one_of_the_clock_with_no_point() -> None:
+    hour = Scheduled(calendar=Utc(), days=frozenset(range(7)), from_min=0, to_min=1440)
+    high = Threshold(point="p", side=Side.ABOVE, limit=5.0)
+    world = World(site(rule(condition=high), rule("hour", hour)))
+    reading = replace(world.reading("p", 6.0), unit="kPa")
+    world.do(world.engine.on_readings([reading], world.clock.stamp()))
+    assert (seen(world).value, seen(world).unit) == (6.0, "kPa")
+    assert (seen(world, "hour").state, seen(world, "hour").point) == (
+        AlarmState.ACTIVE_UNACKED,
+        "",
     )
 
 
