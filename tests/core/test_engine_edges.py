@@ -400,3 +400,11 @@ def test_a_reading_after_a_long_silence_comes_after_the_stale_one_that_was_misse
         (Quality.STALE, None, now),
         (Quality.GOOD, True, now),
     ]
+
+
+def test_each_time_an_alarm_is_raised_is_counted() -> None:
+    world = World(site(rule(needs_ack=False)))
+    for _ in range(3):
+        world.read({"p": True})
+        world.read({"p": False})
+    assert list(world.engine.transitions().values()) == [3, 3]

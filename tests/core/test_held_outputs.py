@@ -220,3 +220,14 @@ def test_is_testing_tells_of_any_output_until_its_test_is_over() -> None:
     assert made.engine.standing_orders().is_testing
     wait(made, 5)
     assert not made.engine.standing_orders().is_testing
+
+
+def test_a_cut_of_before_that_was_restored_in_this_run_is_not_cut_again_by_late_orders() -> None:
+    made = world(output("supply", "cut-off", is_restored_by_hand=True))
+    before = Orders(cut=frozenset({"supply"}))
+    made.engine = Engine(made.site, orders=before)
+    made.do(made.engine.start(made.clock.stamp()))
+    assert made.active_outputs() == ["supply"]
+    assert order(made, "restore", "supply") == "done"
+    late_orders(made, before)
+    assert made.active_outputs() == []
