@@ -144,6 +144,8 @@ class Drills:
             return  # what was ordered since the start is newer than any memory
         standing = Standing(memory.actor, memory.reason, cause.at_s)
         standing.remembered(memory.left, cause.at, LONGEST_S)
+        # Inhibits that are over too end before it: its alarms that were taken out are raised as real.
+        standing.until_s = max(cause.at_s, standing.until_s)
         why = replace(cause, actor=memory.actor, reason=memory.reason, code=RESTART)
         gone = self.unknown(memory.scope)
         scope = tuple(name for name in memory.scope if name not in gone)

@@ -13,6 +13,9 @@ from math import inf
 
 from drivers.clock import ClockState, Stamp
 
+_OVER_S = 1.0
+"""What was over before this run is due so long before what is due now."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
@@ -45,7 +48,7 @@ class Standing:
 
     def remembered(self, left: Left, now: Stamp, longest_s: float = inf) -> None:
         """Take up what was left in an earlier run; no memory, however damaged, makes it endless."""
-        self.until_s = now.mono_s + min(longest_s, max(0.0, left.now_s(now)))
+        self.until_s = now.mono_s + min(longest_s, max(-_OVER_S, left.now_s(now)))
         self.came_from = left
         self._is_counted = now.clock is ClockState.SYNCED
 

@@ -633,13 +633,14 @@ class Model:
                     self._set_silenced(other, False)
         if not paper.state:
             paper.is_test = paper.is_dry = False
-        self.disk.moved(
-            rule,
-            Kept(
-                paper.state, paper.is_seen, paper.seen_by,
-                paper.is_silenced, paper.is_test, paper.serial,
-            ),
+        kept = Kept(
+            paper.state, paper.is_seen, paper.seen_by,
+            paper.is_silenced, paper.is_test, paper.serial,
         )  # fmt: skip
+        if self.coming is not None and paper.name != "active_unacked":
+            is_ack = before.endswith("unacked") and not paper.name.endswith("unacked")
+            kept = self.disk.as_told(rule, kept, is_ack=is_ack)
+        self.disk.moved(rule, kept)
         if self.coming is not None:
             self.held |= {
                 output

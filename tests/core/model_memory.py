@@ -100,6 +100,16 @@ class Disk:
         if kept.state:
             self.alarms[rule] = kept
 
+    def as_told(self, rule: str, kept: Kept, *, is_ack: bool) -> Kept:
+        """What the log says of a move in a run that does not know all of it yet.
+
+        A move tells the state, and an acknowledgement by whom. Silence, and who had seen it before, stay as
+        the log has them: what that run believed of them may be older.
+        """
+        before = self.alarms.get(rule, Kept())
+        seen_by = kept.seen_by if is_ack else before.seen_by
+        return kept._replace(is_silenced=before.is_silenced, seen_by=seen_by)
+
     def silenced(self, rule: str, is_silenced: bool) -> None:
         if rule in self.alarms:
             self.alarms[rule] = self.alarms[rule]._replace(is_silenced=is_silenced)
