@@ -13,7 +13,10 @@ from agent.uplink.message import Message
 from agent.uplink.sinks import Sink
 
 MOST_WAITING = 64
-"""Answers that may wait for the broker; beyond it they are dropped (the asker asks again by its id)."""
+"""Answers that may wait for the broker; beyond it nothing more is looked at until there is room."""
+
+ROOM_WITHIN_S = 10.0
+"""An answer for which there is no room by then is dropped (the asker asks again by its id)."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +67,9 @@ class Ear:
             if answer is None:
                 continue
             try:
-                self._answers.put_nowait(answer)
-            except asyncio.QueueFull:
+                async with asyncio.timeout(ROOM_WITHIN_S):
+                    await self._answers.put(answer)
+            except TimeoutError:
                 _log.warning("an answer is dropped: the broker takes them too slowly")
 
     async def answer(self) -> None:
