@@ -116,12 +116,20 @@ class AlarmSnapshot:
     """Those in progress when it was taken."""
 
 
+_UNACKED = {
+    AlarmState.ACTIVE_ACKED: AlarmState.ACTIVE_UNACKED,
+    AlarmState.LATCHED_ACKED: AlarmState.LATCHED_UNACKED,
+}
+"""What is left of a state when nobody has acknowledged it, where that makes a difference."""
+
+
 def apply_event(memories: dict[str, AlarmMemory], event: Event) -> None:
     """Bring `memories` (by rule id) up to `event`; events that move no alarm change nothing.
 
     Replaying the events after a snapshot's position over its memories gives the memories of now. A
     state this version does not know, written by a newer one, is taken for an active alarm that
-    nobody has acknowledged: the cautious reading.
+    nobody has acknowledged: the cautious reading. So is an alarm that nobody had acknowledged when a run
+    that had not read of it yet moved it from one acknowledged state to another.
     """
     if event.kind is EventKind.ALARM:
         state = _state_of(event.to_state)
@@ -130,6 +138,9 @@ def apply_event(memories: dict[str, AlarmMemory], event: Event) -> None:
             return
         if state is AlarmState.ACTIVE_UNACKED:
             before = None  # a new occurrence, or one told anew: nobody has seen or silenced it
+        elif before and not before.state.is_acked and _state_of(event.from_state).is_acked:
+            # Told by a run that knew an older occurrence only, which had been acknowledged.
+            state = _UNACKED.get(state, state)
         memories[event.rule] = AlarmMemory(
             rule=event.rule,
             state=state,

@@ -104,11 +104,12 @@ class Disk:
         """What the log says of a move in a run that does not know all of it yet.
 
         A move tells the state, and an acknowledgement by whom. Silence, and who had seen it before, stay as
-        the log has them: what that run believed of them may be older.
+        the log has them: what that run believed of them may be older. So does that nobody had seen it.
         """
         before = self.alarms.get(rule, Kept())
         seen_by = kept.seen_by if is_ack else before.seen_by
-        return kept._replace(is_silenced=before.is_silenced, seen_by=seen_by)
+        is_seen = kept.is_seen and (is_ack or not before.state or before.is_seen)
+        return kept._replace(is_silenced=before.is_silenced, seen_by=seen_by, is_seen=is_seen)
 
     def silenced(self, rule: str, is_silenced: bool) -> None:
         if rule in self.alarms:

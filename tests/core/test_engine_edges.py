@@ -295,6 +295,30 @@ BY = {"actor": "bo"}
             [("active_acked", BY), ("silenced", {}), ("active_unacked", {})],
             {"state": AlarmState.ACTIVE_UNACKED, "since": 4000},
         ),
+        (  # a run that knew only an older occurrence, which had been acknowledged, tells of its moves
+            [
+                ("active_unacked", {}),
+                ("latched_acked", {"from_state": "active_acked"}),
+                ("active_acked", {"from_state": "latched_acked"}),
+            ],
+            {"state": AlarmState.ACTIVE_UNACKED, "since": 4000},
+        ),
+        (
+            [("latched_unacked", {}), ("latched_acked", {"from_state": "active_acked"})],
+            {"state": AlarmState.LATCHED_UNACKED, "since": 2000},
+        ),
+        (
+            [("active_unacked", {}), ("latched_unacked", {"from_state": "active_acked"})],
+            {"state": AlarmState.LATCHED_UNACKED, "since": 2000},
+        ),
+        (  # told by a version to come, from a state this one does not know
+            [("active_unacked", {}), ("active_acked", {"from_state": "shelved", **BY})],
+            {"state": AlarmState.ACTIVE_ACKED, "since": 2000, **BY},
+        ),
+        (
+            [("active_unacked", {}), ("active_acked", {"from_state": "active_unacked", **BY})],
+            {"state": AlarmState.ACTIVE_ACKED, "since": 2000, **BY},
+        ),
         (
             [("active_unacked", {"is_test": True, "detail": {"first_out": True}})],
             {"state": AlarmState.ACTIVE_UNACKED, "is_test": True, "is_first_out": True},
