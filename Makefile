@@ -27,7 +27,8 @@ coverage: $(VENV)/.installed-dev
 	@$(COVERED)
 
 ## Measure the acquisition (some two minutes; FULL=1 makes the million reads, a quarter of an hour) and
-## the whole agent (some twelve minutes), then the outbox (some forty, by the runs of its parts).
+## the whole agent (some twelve minutes), then the outbox (some forty, by the runs of its parts; FULL=1
+## drains 100,000 records over a slow link as well, an hour).
 ## What is printed stands in docs/benchmarks.md, with what the other benchmarks are called.
 bench: $(VENV)/.installed-dev
 	@failed=0; \
@@ -35,6 +36,7 @@ bench: $(VENV)/.installed-dev
 	for each in rtu_pace silent tcp_rate agent_steady agent_saturated agent_latency agent_outage uplink_brokers outbox_commit outbox_drain outbox_cuts outbox_syscalls outbox_kills core_cost; do $(BIN)/python -m benchmarks.$$each || failed=1; done; \
 	PLANTROOM_MODEL_STEPS=20000 $(BIN)/pytest -q tests/core/test_model.py || failed=1; \
 	PLANTROOM_DAMAGE_SEEDS=84 $(BIN)/pytest -q tests/outbox/test_damage.py || failed=1; \
+	$(if $(FULL),$(BIN)/python -m benchmarks.outbox_drain --only far-small || failed=1;) \
 	exit $$failed
 
 ## Cut the power of a small arm64 machine under QEMU: thousands of times from the log of its disk, and twenty

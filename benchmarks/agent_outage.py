@@ -24,8 +24,9 @@ from agent.simulate.subscriber import Heard, Subscriber
 from agent.uplink.completeness import Ledger
 from agent.uplink.decode import BatchSeen, EventSeen, decode
 from agent.uplink.topics import take_apart
-from benchmarks.agent_plant import ROOT, Ear, Plant, PlantSize, Tally, site_text
+from benchmarks.agent_plant import BOX, ROOT, Ear, Plant, PlantSize, Tally, site_text
 from benchmarks.agent_process import Measured, agent_words, started
+from benchmarks.event_log import Known, Place, disagreements, journal_of
 from benchmarks.figures import print_table
 from benchmarks.outbox_kills import never_rest, noted, until
 from benchmarks.outbox_writes import Accepted
@@ -166,6 +167,8 @@ class Outcome:
     missing: int
     """Numbers that never came and that nobody told of."""
     declared: int
+    unlike_the_log: int
+    """Events on which the consumer and the box's event log differ."""
     doubled: int
     """Readings."""
     records_twice: int
@@ -195,6 +198,7 @@ class Outcome:
         window_s = self.commit_interval_s + LATE_S if self.commit_interval_s else WRITE_THROUGH_S
         return (
             self.accepted_lost + self.missing + self.declared + self.wrong + self.forgotten == 0
+            and not self.unlike_the_log
             and self.lost <= self.kills * (window_s * self.readings_per_s + self.burst)
         )
 
@@ -213,6 +217,7 @@ class Outcome:
             f"{self.accepted_lost}",
             f"{self.events:,}",
             f"{self.missing} / {self.declared}",
+            f"{self.unlike_the_log}",
             f"{self.doubled} / {self.records_twice}",
             f"{self.wrong}",
             f"{self.first_state_s:.2f}",
@@ -224,8 +229,8 @@ class Outcome:
 
 HEAD = (
     "", "taken in the outage", "lost by phase", "accepted", "of them lost", "events",
-    "missing / given up", "readings / records twice", "wrong", "first live state s", "backlog in s",
-    "replayed", "replayed /s",
+    "missing / given up", "unlike the event log", "readings / records twice", "wrong", "first live state s",
+    "backlog in s", "replayed", "replayed /s",
 )  # fmt: skip
 
 
@@ -236,6 +241,7 @@ async def measure(
     loop = asyncio.get_running_loop()
     ledger = Ledger()
     heard: set[Accepted] = set()
+    events: dict[Place, Known] = {}
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(run_broker(keeps_sessions=True))
         plant = await stack.enter_async_context(Plant(size))
@@ -251,7 +257,9 @@ async def measure(
                 heard.add(Accepted("telemetry", seen.batch.stream, seen.batch.seq))
                 ledger.hear(seen)
             elif isinstance(seen, EventSeen):
-                heard.add(Accepted("event", seen.record.stream, seen.record.seq))
+                record = seen.record
+                heard.add(Accepted("event", record.stream, record.seq))
+                events[record.stream, record.seq] = Known(record.id, record.is_durable)
                 ledger.hear(seen)
 
         link = await stack.enter_async_context(TcpProxy(broker.host, broker.port))
@@ -285,6 +293,9 @@ async def measure(
         parts = [tally.verdict(begin_s, stop_s) for begin_s, stop_s in pairwise(bounds_s)]
         whole = tally.verdict(phases_s[0], back_s)
         proofs = ledger.proofs()
+        # what is heard was on disk before; nothing is heard while this is read
+        journal = journal_of(folder / "data/outbox" / BOX)
+        unlike = disagreements(journal, events, proofs)
         live_s = [each for each in ear.live_state_s if each >= back_s]
         replayed = [(at_s, count) for at_s, count in ear.replayed if at_s >= back_s]
         at_s = [each for each, _ in replayed] or [float("nan")]
@@ -302,6 +313,7 @@ async def measure(
             events=sum(each.lane == "event" for each in heard),
             missing=sum(len(span) for each in proofs for span in each.missing),
             declared=sum(len(span) for each in proofs for span in each.declared),
+            unlike_the_log=len(unlike),
             doubled=whole.doubled,
             records_twice=sum(each.doubles for each in proofs),
             wrong=whole.wrong,

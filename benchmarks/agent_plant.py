@@ -26,6 +26,7 @@ _LEDGER_ENTRIES = 1
 
 SMOKE_PIN, RELAY_PIN = 17, 23
 ROOT = "plantroom/v1"
+BOX = "box-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +231,7 @@ def site_text(
     lines = [
         "version: 1",
         "site: bench",
-        "box: box-1",
+        f"box: {BOX}",
         "zones: [{id: hall}]",
         "buses:",
         "  - {id: pins, type: gpio, chip: 0}",

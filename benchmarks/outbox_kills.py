@@ -5,7 +5,7 @@ the agent writes through, is killed at a random moment of its life and started a
 life the broker is out of reach. What counted as accepted is written down outside as each sync returns
 (benchmarks.outbox_told), what the broker acknowledged is read off the wire by a proxy. At the end the broker
 stays, and everything accepted must have been acknowledged; the consumer of agent.uplink.completeness has to
-find nothing missing, and after no kill more doubles than a window (Z3).
+find nothing missing, to agree with the event log on disk, and after no kill to count more doubles than a window (Z3).
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from agent.simulate.subscriber import Heard
 from agent.uplink.completeness import Ledger
 from agent.uplink.decode import BatchSeen, EventSeen, decode
 from agent.uplink.topics import take_apart
-from benchmarks.agent_plant import ROOT, SMOKE_PIN, Plant, PlantSize, site_text
+from benchmarks.agent_plant import BOX, ROOT, SMOKE_PIN, Plant, PlantSize, site_text
 from benchmarks.agent_process import agent_words, started
 from benchmarks.agent_tap import Tap
+from benchmarks.event_log import Known, Place, disagreements, journal_of
 from benchmarks.figures import print_table
 from benchmarks.outbox_writes import Accepted
 from drivers.tasks import TaskGroup
@@ -54,6 +55,8 @@ class Result:
     """Numbers the consumer misses in streams whose end it was told."""
     declared: int = 0
     """Numbers the box itself gave up; nothing was to be given up."""
+    unlike_the_log: int = 0
+    """Events on which the consumer and the box's event log differ."""
     doubled: int = 0
     doubled_most: int = 0
     """After any one kill, both lanes together."""
@@ -66,7 +69,7 @@ class Result:
     def is_good(self) -> bool:
         """Whether nothing accepted was lost, and the consumer could prove it."""
         return (
-            self.lost + self.missing + self.declared + self.starts_failed == 0
+            self.lost + self.missing + self.declared + self.unlike_the_log + self.starts_failed == 0
             and self.doubled_most <= WINDOW
         )
 
@@ -85,13 +88,20 @@ class Result:
         self.streams = len(proofs)
         self.notes += [repr(each) for each in proofs if each.missing or each.declared]
 
+    def compare(self, root: Path, witness: Witness) -> None:
+        """Hold the consumer against the event log of a box, by the directory of its outbox."""
+        proofs = witness.ledger.proofs()
+        unlike = disagreements(journal_of(root), witness.events, proofs)
+        self.unlike_the_log = len(unlike)
+        self.notes += unlike
+
     def print(self) -> None:
         """Print a table, and what is wrong."""
         head = ("cuts", "streams", "accepted", "lost", "missing at the consumer", "given up by the box",
-                "doubled", "at most after one cut", "starts failed",
+                "unlike the event log", "doubled", "at most after one cut", "starts failed",
                 "slowest start to a record on disk")  # fmt: skip
         values = (self.kills, self.streams, self.accepted, self.lost, self.missing, self.declared,
-                  self.doubled, self.doubled_most, self.starts_failed)  # fmt: skip
+                  self.unlike_the_log, self.doubled, self.doubled_most, self.starts_failed)  # fmt: skip
         print_table(head, [[*(f"{each:,}" for each in values), f"{self.slowest_start_s:.1f} s"]])
         for each in self.notes[:5]:
             print(each)
@@ -103,6 +113,8 @@ class Witness:
 
     ledger: Ledger = field(default_factory=Ledger)
     acknowledged: set[Accepted] = field(default_factory=set)
+    events: dict[Place, Known] = field(default_factory=dict)
+    """Those among them, as the consumer knows them."""
 
     def take(self, message: Heard) -> None:
         """Note a message whose PUBACK came."""
@@ -113,7 +125,9 @@ class Witness:
             self.acknowledged.add(Accepted("telemetry", seen.batch.stream, seen.batch.seq))
             self.ledger.hear(seen)
         elif isinstance(seen, EventSeen):
-            self.acknowledged.add(Accepted("event", seen.record.stream, seen.record.seq))
+            record = seen.record
+            self.acknowledged.add(Accepted("event", record.stream, record.seq))
+            self.events[record.stream, record.seq] = Known(record.id, record.is_durable)
             self.ledger.hear(seen)
 
 
@@ -158,6 +172,7 @@ async def kill_often(kills: int, seed: int, folder: Path) -> Result:
                 toggling.cancel()
             result.note_doubles(witness.ledger)
     result.count(accepted, heard, witness.ledger)
+    result.compare(folder / "data/outbox" / BOX, witness)
     return result
 
 

@@ -4,8 +4,9 @@
 that never rests; units, broker and the proxy that reads every PUBACK are outside. At a random moment QEMU is
 killed, and of what the guest's disk had not flushed each write is lost, kept or torn at random (the cache model
 of benchmarks.vm.write_log). The next start is on that disk. During every other life the broker is out of reach.
-At the end all that was promised must be at the broker. The same with a store whose fdatasync only claims to
-happen must lose: else the run proves nothing. Returns 1 when either is not so.
+At the end all that was promised must be at the broker, and its consumer must agree with the event log on that disk.
+The same with a store whose fdatasync only claims to happen must lose: else the run proves nothing. Returns 1 when
+either is not so.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from pathlib import Path
 
 from agent.simulate.broker import run_broker
 from agent.simulate.proxy import LinkState, TcpProxy
-from benchmarks.agent_plant import Plant, PlantSize, site_text
+from benchmarks.agent_plant import BOX, Plant, PlantSize, site_text
 from benchmarks.agent_tap import Tap
 from benchmarks.outbox_kills import Result, Witness, until
 from benchmarks.outbox_writes import Accepted, Model
 from benchmarks.vm import promises
 from benchmarks.vm.agent_inside import FIRST
 from benchmarks.vm.guest import Guest, build
+from benchmarks.vm.judged import take_out
 from benchmarks.vm.machine import make_disk, running, words_of_qemu
 from benchmarks.vm.write_log import Disk, read_log
 
@@ -92,6 +94,8 @@ async def cut_often(
             )
             print(told, file=sys.stderr, flush=True)
     result.count(accepted, heard, witness.ledger)
+    take_out(disk, "outbox", folder / "out")
+    result.compare(folder / "out/outbox" / BOX, witness)
     return result
 
 
