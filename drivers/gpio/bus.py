@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from bisect import bisect_left
 from concurrent.futures import Future
-from itertools import accumulate
 
 from drivers.backoff import Backoff
 from drivers.base import BusStats, Emit, online_point
@@ -15,6 +13,7 @@ from drivers.clock import Clock, Stamp
 from drivers.errors import DriverError, PortUnavailable, Unavailable
 from drivers.gpio.counting import WatchedCounter
 from drivers.gpio.inputs import WatchedContact
+from drivers.gpio.lookout import Lookout, Looks
 from drivers.gpio.outputs import GpioLine
 from drivers.gpio.pins import OpenPins, Pins
 from drivers.gpio.spec import GpioBusSpec
@@ -28,14 +27,16 @@ OPEN_TIMEOUT_S = 5.0
 SHORTEST_ROUND_S = 0.002
 """Least time between two looks, so that a storm of edges cannot take the loop."""
 
-_BOUNDS_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, float("inf"))
+LONGEST_REST_S = 1.0
+"""All is looked at this often even if nothing asks for it: whatever ended the lookout is found."""
 
 
 class GpioBus:
     """A chip with its contacts and relays; implements drivers.base.Bus.
 
-    Levels are read every `poll_s`; edges only wake the reader earlier, since edges coalesce and get
-    lost while levels do not. Relays stay claimed when `run` ends: only `close` lets go of the chip.
+    Levels are read every `poll_s`, by a lookout that wakes the loop when one is not as it was; edges
+    only wake it earlier, since edges coalesce and get lost while levels do not. Relays stay claimed
+    when `run` ends: only `close` lets go of the chip.
     """
 
     def __init__(
@@ -67,9 +68,8 @@ class GpioBus:
         self._online: bool | None = None
         self._online_told_s = 0.0
         self._lines_due_s = 0.0
-        self._late_polls = 0
-        self._rounds = [0] * len(_BOUNDS_S)
-        self._rounds_sum_s = 0.0
+        self._look_due_s = 0.0
+        self._looks = Looks()
 
     @property
     def id(self) -> str:
@@ -85,14 +85,14 @@ class GpioBus:
         return self._lines[output]
 
     def stats(self) -> BusStats:
-        """Return counters as they are now; a transaction is one look at all contacts."""
+        """Return counters as they are now; a transaction is one look at all levels."""
         return BusStats(
             id=self.id,
             kind="gpio",
             online=bool(self._online),
-            late_polls=self._late_polls,
-            transaction_buckets_s=tuple(zip(_BOUNDS_S, accumulate(self._rounds), strict=True)),
-            transaction_sum_s=self._rounds_sum_s,
+            late_polls=self._looks.late,
+            transaction_buckets_s=self._looks.buckets_s(),
+            transaction_sum_s=self._looks.sum_s,
             devices=(),
         )
 
@@ -182,41 +182,55 @@ class GpioBus:
     async def _watch(self, pins: Pins) -> None:
         """Look at the contacts until the chip is lost."""
         loop = asyncio.get_running_loop()
-        next_poll_s = loop.time()
         for each in self._inputs:
             each.retry_now()
-        while True:
-            started_s = loop.time()
-            self._wake.clear()
-            self._has_edge = False
-            now = self._clock.stamp()
-            due_s = self._look(pins, now)
-            ended_s = loop.time()
-            self._count(ended_s - started_s)
-            if started_s >= next_poll_s:
-                late = int((started_s - next_poll_s) / self._spec.poll_s)
-                self._late_polls += late
-                next_poll_s += (late + 1) * self._spec.poll_s
-            wait_s = next_poll_s - ended_s
-            if due_s is not None:
-                wait_s = min(wait_s, due_s - now.mono_s)
-            timer = loop.call_later(max(0.0, wait_s), self._wake.set)
-            try:
-                await self._wake.wait()
-            finally:
-                timer.cancel()
-            early_s = started_s + SHORTEST_ROUND_S - loop.time()
-            if early_s > 0:
-                await asyncio.sleep(early_s)
+        lookout = Lookout(
+            f"{self.id} lookout",
+            self._spec.poll_s,
+            self._is_look_due,
+            self._wake_from_thread,
+            mono_s=loop.time,
+            looks=self._looks,
+        )
+        try:
+            while True:
+                started_s = loop.time()
+                self._wake.clear()
+                self._has_edge = False
+                now = self._clock.stamp()
+                self._look_due_s = due_s = self._look(pins, now)
+                lookout.check()
+                wait_s = min(LONGEST_REST_S, max(0.0, due_s - now.mono_s))
+                timer = loop.call_later(wait_s, self._wake.set)
+                try:
+                    await self._wake.wait()
+                finally:
+                    timer.cancel()
+                early_s = started_s + SHORTEST_ROUND_S - loop.time()
+                if early_s > 0:
+                    await asyncio.sleep(early_s)
+        finally:
+            lookout.end()
 
-    def _look(self, pins: Pins, now: Stamp) -> float | None:
+    def _is_look_due(self) -> bool:
+        """Return whether the loop is to look: a level moved, or it is time. On the lookout's thread.
+
+        Raises:
+            DriverError: a pin cannot be read.
+        """
+        return (
+            bool(self._spec.counters)  # they miss pulses when they are not looked at in time
+            or self._clock.mono_s() >= self._look_due_s
+            or any(each.has_moved() for each in self._inputs)
+        )
+
+    def _look(self, pins: Pins, now: Stamp) -> float:
         """Read all levels, emit what there is to tell, return when to look again at the latest.
 
         Raises:
             PortUnavailable: nothing on the chip answers.
         """
         asked = failed = 0
-        due_s: float | None = None
         readings: list[Reading] = []
         for each in self._inputs:
             has_news = each.claim(pins, self._wake_from_thread, now.mono_s)
@@ -229,9 +243,6 @@ class GpioBus:
                     has_news |= each.spoil("port")
             if has_news or each.is_refresh_due(now.mono_s):
                 readings.append(each.reading(now))
-            look_s = each.due_s()
-            if look_s is not None and (due_s is None or look_s < due_s):
-                due_s = look_s
         if now.mono_s >= self._lines_due_s:
             self._lines_due_s = now.mono_s + self._spec.refresh_s
             lines_asked, lines_failed = self._try_lines()
@@ -249,7 +260,8 @@ class GpioBus:
             readings.append(self._online_reading(now))
         if readings:
             self._emit(readings)
-        return due_s
+        dues_s = [each.due_s() for each in self._inputs]
+        return min(self._lines_due_s, self._online_told_s + self._spec.refresh_s, *dues_s)
 
     def _try_lines(self) -> tuple[int, int]:
         """Read every relay's pin back; return how many were asked and how many did not answer."""
@@ -292,10 +304,6 @@ class GpioBus:
             unit="",
             at=now,
         )
-
-    def _count(self, duration_s: float) -> None:
-        self._rounds[bisect_left(_BOUNDS_S, duration_s)] += 1
-        self._rounds_sum_s += duration_s
 
 
 def _fulfil(opening: Future[Pins], open_pins: OpenPins) -> None:

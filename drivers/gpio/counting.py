@@ -75,6 +75,10 @@ class WatchedCounter:
         """Give the pin up."""
         self._contact.release()
 
+    def has_moved(self) -> bool:
+        """Return whether the level is not what it was when looked at last; see WatchedContact."""
+        return self._contact.has_moved()
+
     def look(self, now_s: float) -> bool:
         """Read the level and return whether there is something new to tell.
 
@@ -100,9 +104,9 @@ class WatchedCounter:
         self._miss(trouble)
         return self._contact.spoil(trouble, error)
 
-    def due_s(self) -> float | None:
-        """Return when to look again at the latest, monotonic seconds; None for no hurry."""
-        return self._contact.due_s()
+    def due_s(self) -> float:
+        """Return when to look again at the latest, monotonic seconds."""
+        return min(self._told_s + self._refresh_s, self._contact.due_s())
 
     def is_refresh_due(self, now_s: float) -> bool:
         """Return whether it is time to tell the same again."""

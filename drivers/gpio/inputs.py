@@ -109,6 +109,8 @@ class WatchedContact:
         self._pin: InputPin | None = None
         self._pair: InputPin | None = None
         self._trouble = "not read yet"
+        self._levels: tuple[bool, bool | None] | None = None
+        """Of the pins when looked at last; compared on another thread, hence one object."""
         self._retry_at_s = 0.0
         self._told_s = 0.0
 
@@ -150,7 +152,24 @@ class WatchedContact:
         for pin in (self._pin, self._pair):
             if pin is not None:
                 pin.release()
-        self._pin = self._pair = None
+        self._pin = self._pair = self._levels = None
+
+    def has_moved(self) -> bool:
+        """Return whether a level is not what it was when looked at last. May be called on any thread.
+
+        Raises:
+            DriverError: a pin cannot be read.
+        """
+        if not self.is_claimed:
+            return False
+        levels = self._read()
+        return levels != self._levels  # asked after reading: what was looked at meanwhile is newer
+
+    def _read(self) -> tuple[bool, bool | None] | None:
+        pin, pair = self._pin, self._pair
+        if pin is None:
+            return None
+        return pin.is_high(), None if pair is None else pair.is_high()
 
     def look(self, now_s: float) -> bool:
         """Read the level(s) and return whether there is something new to tell.
@@ -158,11 +177,10 @@ class WatchedContact:
         Raises:
             DriverError: a pin cannot be read.
         """
-        if self._pin is None:
+        self._levels = levels = self._read()
+        if levels is None:
             return False
-        is_high = self._pin.is_high()
-        pair_is_high = None if self._pair is None else self._pair.is_high()
-        has_news = self._filter.look(is_high, pair_is_high, now_s)
+        has_news = self._filter.look(*levels, now_s)
         if self._trouble:
             self._trouble = ""
             has_news = True
@@ -175,6 +193,7 @@ class WatchedContact:
         if error is not None:
             _log.error("point %s has no value: %s", self._spec.point, error)
         self._trouble = trouble
+        self._levels = None
         self._filter.forget()
         return True
 
@@ -184,9 +203,13 @@ class WatchedContact:
         state = self._filter.state
         return state if isinstance(state, bool) and not self._trouble else None
 
-    def due_s(self) -> float | None:
-        """Return when to look again at the latest, monotonic seconds; None for no hurry."""
-        return self._filter.due_s()
+    def due_s(self) -> float:
+        """Return when to look again at the latest, monotonic seconds."""
+        due_s = self._told_s + self._refresh_s
+        if not self.is_claimed:
+            return min(due_s, self._retry_at_s)
+        settled_s = self._filter.due_s()
+        return due_s if settled_s is None else min(due_s, settled_s)
 
     def is_refresh_due(self, now_s: float) -> bool:
         """Return whether it is time to tell the same again."""

@@ -136,6 +136,7 @@ class GpiozeroPins:
         self._source = source
         self._factory = factory
         self._native_errors = native_errors
+        self.foreign_errors = (GPIOZeroError, *native_errors, OSError)
         self._inputs: dict[int, _Input] = {}
         self._outputs: dict[int, _Output] = {}
 
@@ -164,7 +165,7 @@ class GpiozeroPins:
         self._outputs.clear()
         try:
             self._factory.close()
-        except (*self._native_errors, GPIOZeroError, OSError) as error:
+        except self.foreign_errors as error:
             _log.warning("%s: closing failed: %s", self._source, error)
 
     def forget_input(self, pin: int) -> None:
@@ -178,21 +179,23 @@ class GpiozeroPins:
     @contextmanager
     def translated(self, pin: int) -> Iterator[None]:
         """Turn what gpiozero and the library under it raise into a DriverError."""
-        source = f"{self._source} pin {pin}"
         try:
             yield
-        except DriverError:
-            raise
-        except GPIOZeroError as error:
-            raise WiringConflict(source, str(error) or type(error).__name__) from error
-        except self._native_errors as error:
-            text = str(error).strip("'")
-            # lgpio tells its errors apart by text only; -50 LG_GPIO_BUSY reads so (lgpio.h).
-            if text == "GPIO busy":
-                raise WiringConflict(source, "in use") from error
-            raise PortUnavailable(source, text) from error
-        except OSError as error:
-            raise PortUnavailable(source, str(error)) from error
+        except self.foreign_errors as error:
+            raise self.translation(pin, error) from error
+
+    def translation(self, pin: int, error: Exception) -> DriverError:
+        """Return the DriverError for one of `foreign_errors`."""
+        source = f"{self._source} pin {pin}"
+        if isinstance(error, GPIOZeroError):
+            return WiringConflict(source, str(error) or type(error).__name__)
+        if not isinstance(error, self._native_errors):
+            return PortUnavailable(source, str(error))
+        text = str(error).strip("'")
+        # lgpio tells its errors apart by text only; -50 LG_GPIO_BUSY reads so (lgpio.h).
+        if text == "GPIO busy":
+            return WiringConflict(source, "in use")
+        return PortUnavailable(source, text)
 
 
 class _Input:
@@ -203,8 +206,10 @@ class _Input:
         self._on_change: Callable[[object, object], None] | None = None
 
     def is_high(self) -> bool:
-        with self._owner.translated(self._pin):
+        try:  # not `translated`: this is asked all the time
             return bool(self._native.state)
+        except self._owner.foreign_errors as error:
+            raise self._owner.translation(self._pin, error) from error
 
     def watch(self, on_edge: Callable[[], None]) -> None:
         def on_change(_ticks: object, _state: object) -> None:

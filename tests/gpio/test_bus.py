@@ -9,14 +9,21 @@ import time
 import pytest
 from blockbuster import BlockBuster
 
-from drivers.clock import Clock, ManualClock, SystemClock
+from drivers.clock import Clock, ManualClock, Stamp, SystemClock
 from drivers.errors import PortUnavailable, WiringConflict
+from drivers.gpio import bus as bus_module
 from drivers.gpio.bus import GpioBus
 from drivers.gpio.pins import InputPin, MockPins, Pins
 from drivers.gpio.spec import ContactForm, LineSpec, Pull
 from tests.gpio.harness import Heard, as_time_goes_by, contact, running, spec
 
 BAD = (None, "port")
+
+
+@pytest.fixture(autouse=True)
+def _no_look_without_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found here is found by edges and the lookout, not by the loop looking now and then."""
+    monkeypatch.setattr(bus_module, "LONGEST_REST_S", 60.0)
 
 
 def drive(pins: MockPins, pin: int, high: bool) -> None:
@@ -377,3 +384,69 @@ async def test_looks_are_counted(clock: ManualClock) -> None:
     assert buckets[-1][0] == float("inf")
     assert buckets[-1][1] >= 3
     assert [count for _, count in buckets] == sorted(count for _, count in buckets)
+
+
+async def test_the_loop_is_left_alone_while_nothing_moves(clock: ManualClock) -> None:
+    pins = MockPins()
+    stamps = 0
+    ask = clock.stamp
+
+    def counted() -> Stamp:
+        nonlocal stamps
+        stamps += 1
+        return ask()
+
+    clock.stamp = counted  # type: ignore[method-assign]
+    async with running(spec(inputs=(contact("a", 17),)), clock, pins) as (bus, heard):
+        await heard.until(lambda: heard.last("a") == (False, ""))
+        before, looks = stamps, bus.stats().transaction_buckets_s[-1][1]
+        await asyncio.sleep(0.1)
+        assert bus.stats().transaction_buckets_s[-1][1] >= looks + 5
+        assert stamps <= before + 1
+
+
+async def test_a_change_between_two_looks_of_the_lookout_is_not_taken_for_the_old_level(
+    clock: ManualClock,
+) -> None:
+    pins = MockPins()
+    async with running(spec(poll_s=0.05, inputs=(contact("a", 17),)), clock, pins) as (_, heard):
+        await heard.until(lambda: heard.last("a") == (False, ""))
+        drive(pins, 17, False)  # an edge has the loop look
+        await heard.until(lambda: heard.last("a") == (True, ""))
+        pins._wire(17).edges = "none"
+        drive(pins, 17, True)  # back before the lookout ever saw it
+        await heard.until(lambda: heard.last("a") == (False, ""))
+
+
+async def test_a_pin_that_cannot_be_read_for_a_while_is_told_at_once_both_ways(
+    clock: ManualClock,
+) -> None:
+    pins = MockPins()
+    async with running(spec(inputs=(contact("a", 17), contact("b", 22))), clock, pins) as (
+        _,
+        heard,
+    ):
+        await heard.until(lambda: heard.last("a") == heard.last("b") == (False, ""))
+        wire, error = pins._wire(17), OSError("no answer")
+        wire._get_state = lambda: (_ for _ in ()).throw(error)  # type: ignore[method-assign]
+        await heard.until(lambda: heard.last("a") == BAD)
+        assert heard.last("b") == (False, "")
+        del wire._get_state
+        await heard.until(lambda: heard.last("a") == (False, ""))
+
+
+async def test_a_lookout_that_fails_ends_the_bus_loudly(clock: ManualClock) -> None:
+    pins = MockPins()
+    heard = Heard()
+    bus = GpioBus(spec(inputs=(contact("a", 17),)), clock, heard.emit, pins.open)
+
+    async def live() -> None:
+        async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+            tasks.create_task(bus.run(), name="bus")
+            await heard.until(lambda: heard.last("a") == (False, ""))
+            bus._inputs[0].has_moved = lambda: bool(1 / 0)  # type: ignore[method-assign]
+
+    with pytest.raises(ExceptionGroup) as ended:
+        await live()
+    bus.close()
+    assert ended.group_contains(ZeroDivisionError)

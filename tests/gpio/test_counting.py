@@ -53,9 +53,7 @@ class Meter:
         """Look as a bus does: each poll, and when the counter asks for it."""
         end_s = self.now_s + seconds
         while self.now_s < end_s - 1e-9:
-            due_s = self.watched.due_s()
-            next_s = POLL_S if due_s is None else min(POLL_S, max(0.001, due_s - self.now_s))
-            self.look(next_s)
+            self.look(min(POLL_S, max(0.001, self.watched.due_s() - self.now_s)))
 
     def last(self) -> tuple[object, str, str]:
         reading = self.told[-1]
@@ -158,8 +156,7 @@ def test_no_pulse_is_missed_up_to_the_fastest_and_none_is_counted_twice(
         at_s += half * shortest_s * 1.001
     end_s, is_closed, done = at_s + 0.5, False, 0
     while meter.now_s < end_s:
-        due_s = meter.watched.due_s()
-        wait_s = poll_s if due_s is None else min(poll_s, max(1e-4, due_s - meter.now_s))
+        wait_s = min(poll_s, max(1e-4, meter.watched.due_s() - meter.now_s))
         while done < len(changes_s) and changes_s[done] <= meter.now_s + wait_s:
             is_closed = not is_closed
             meter.close(is_closed)
