@@ -289,7 +289,7 @@ def _disk(
     batches: Count,
     samples: Samples,
 ) -> Count:
-    """Return bytes a day on disk: while nothing is taken, batches gather for `batch_age_s`."""
+    """Return bytes a day on disk: while nothing is taken, batches gather for `gathering_s`."""
     disk, heading = NOTHING, 0
     for each in points:
         sample = samples[each.point]
@@ -304,5 +304,5 @@ def _disk(
 
 
 def _gathered(spec: OutboxSpec, readings: float, batches: float) -> float:
-    """Return batches a day when each waits `batch_age_s` for others that come at any time."""
-    return max(readings / spec.batch_readings, batches / (1 + batches * spec.batch_age_s / DAY_S))
+    """Return batches a day when each waits `gathering_s` for others that come at any time."""
+    return max(readings / spec.batch_readings, batches / (1 + batches * spec.gathering_s / DAY_S))

@@ -26,13 +26,13 @@ from agent.outbox.positions import Positions
 from agent.outbox.records import Batch, EventRecord, Lane
 from agent.outbox.remembering import Remembering
 from agent.outbox.saving import PositionSaver
-from agent.outbox.spec import OutboxSpec
+from agent.outbox.spec import LOOK_S, OutboxSpec
 from agent.outbox.telemetry import TelemetryStore
 from agent.outbox.worker import Worker
 from drivers.clock import Clock
 
-TICK_S = 0.25
-"""Ages are looked at this often; events wake the loop at once."""
+TICK_S = LOOK_S
+"""Events wake the loop at once."""
 HUNG_S = 2.0
 """A write that takes longer counts as hung: events go out before they are on disk (docs/design.md 7)."""
 RETRY_S = 5.0
@@ -215,9 +215,8 @@ class Keeper:
 
     def _see_to_ages(self, now_s: float) -> None:
         telemetry, spec = self._telemetry, self._spec
-        # written through, what waits for its batch to fill is all that a cut takes
-        age_s = min(spec.batch_age_s, spec.commit_interval_s / 2 or TICK_S)
-        if telemetry.is_open and (self._is_closing or now_s - telemetry.opened_s >= age_s):
+        age_s = now_s - telemetry.opened_s
+        if telemetry.is_open and (self._is_closing or age_s >= spec.gathering_s):
             telemetry.seal()
         if spec.commit_interval_s or self.fault:
             self._release(Lane.TELEMETRY)

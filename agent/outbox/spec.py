@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+LOOK_S = 0.25
+"""Ages are looked at this often."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxSpec:
@@ -26,5 +29,15 @@ class OutboxSpec:
     more urgent; waiting longer adds to each reading's way and saves a few messages a second."""
     batch_readings: int = 200
     """A batch is sealed at this many readings."""
-    batch_age_s: float = 1.0
-    """... or when its first reading is this old while uplinks are busy or away."""
+    batch_age_s: float = 4.0
+    """... or when its first reading is this old while uplinks are busy or away. A window of messages is all that a
+    slow link takes at a time, so a backlog in fewer records is through sooner."""
+
+    @property
+    def gathering_s(self) -> float:
+        """How long an open batch gathers while no uplink asks for it: it has to be on disk in time as well."""
+        interval_s = self.commit_interval_s
+        if not interval_s:
+            # written through, what waits for its batch to fill is all that a cut takes
+            return min(self.batch_age_s, LOOK_S)
+        return min(self.batch_age_s, max(interval_s / 2, interval_s - 4 * LOOK_S))

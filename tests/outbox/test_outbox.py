@@ -16,7 +16,8 @@ from agent.core.memory import (
     apply_event,
 )
 from agent.outbox.records import EventRecord, Lane
-from drivers.clock import ClockState, Stamp
+from agent.outbox.spec import OutboxSpec
+from drivers.clock import ClockState, ManualClock, Stamp
 from tests.outbox.room import (
     FailingDisk,
     Health,
@@ -145,6 +146,43 @@ async def test_unsent_telemetry_is_on_disk_within_the_commit_interval(tmp_path: 
         assert segments(tmp_path, Lane.TELEMETRY)
     async with running(make(tmp_path)) as again:
         assert len(await take_batches(again.cursor("cloud"), 1)) == 1
+
+
+async def test_in_an_outage_seconds_of_readings_share_a_record_and_are_on_disk_in_time_all_the_same(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    added_s: list[float] = []
+    async with running(make(tmp_path, clock=clock, commit_interval_s=5), close_s=None) as outbox:
+        await outbox.recovered()
+        keeper, queue = outbox._keeper, outbox._telemetry.queue
+
+        def on_disk() -> int:
+            held = sum(
+                len(each.readings) for _, each in queue.records() if each.seq > queue.written
+            )
+            return len(added_s) - held - len(outbox._telemetry._open)
+
+        for number in range(400):
+            outbox.add(reading(number))
+            added_s.append(clock.mono_s())
+            clock.advance(0.1)
+            keeper.wake()
+            await until(lambda: not keeper._wake.is_set() and keeper._job is None)
+            waiting_s = added_s[on_disk() :]
+            assert clock.mono_s() - waiting_s[0] <= 5.0 if waiting_s else True
+        assert on_disk() > 300
+        assert queue.last_seq <= 10
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "gathers_s"), [(0, 0.25), (0.2, 0.1), (1, 0.5), (2, 1), (5, 4), (60, 4)]
+)
+def test_a_batch_gathers_no_longer_than_leaves_time_to_write_it(
+    tmp_path: Path, interval_s: float, gathers_s: float
+) -> None:
+    spec = OutboxSpec(directory=tmp_path, commit_interval_s=interval_s)
+    assert spec.gathering_s == gathers_s
 
 
 async def test_write_through_has_a_batch_on_disk_before_it_is_handed_out(tmp_path: Path) -> None:
