@@ -88,11 +88,11 @@ class Timed:
     async def wait(self) -> None:
         await self._cursor.wait()
 
-    async def take_events(self, most: int) -> Sequence[EventRecord]:
-        return await self._cursor.take_events(most)
+    async def take_events(self, most: int, *, regardless: bool = False) -> Sequence[EventRecord]:
+        return await self._cursor.take_events(most, regardless=regardless)
 
-    async def take_batches(self, most: int) -> Sequence[Batch]:
-        taken = await self._cursor.take_batches(most)
+    async def take_batches(self, most: int, *, regardless: bool = False) -> Sequence[Batch]:
+        taken = await self._cursor.take_batches(most, regardless=regardless)
         if taken and not self.first_s:
             self.first_s = self._clock.mono_s()
         return taken
@@ -117,6 +117,9 @@ class Timed:
 
     def unsaved(self) -> int:
         return self._cursor.unsaved()
+
+    def is_stuck(self) -> bool:
+        return self._cursor.is_stuck()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,7 +146,9 @@ def stored_stats(shelf: Shelf) -> dict[str, Any]:
         for lane in Lane
     }
     done = {
-        lane: min((each.get(lane, 0) for each in (positions or {}).values()), default=0)
+        lane: min(
+            (each[lane].position for each in (positions or {}).values() if lane in each), default=0
+        )
         for lane in Lane
     }
     unsent = dict.fromkeys(positions or {}, 0)
@@ -162,7 +164,8 @@ def stored_stats(shelf: Shelf) -> dict[str, Any]:
         if segment.spans:
             told["stream"], told["last_seq"] = segment.spans[-1].stream, segment.spans[-1].last_seq
         for uplink, at in (positions or {}).items():
-            left = _after(segment.first, segment.last, segment.records, at.get(lane, 0))
+            position = at[lane].position if lane in at else 0
+            left = _after(segment.first, segment.last, segment.records, position)
             unsent[uplink] += left
     return {
         "live": False,

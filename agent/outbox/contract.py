@@ -11,8 +11,9 @@ from drivers.clock import Stamp
 from drivers.reading import Reading
 
 WINDOW = 20
-"""So many records at most come twice after a cut: those in flight and those acknowledged whose position is not on
-disk yet (`Cursor.unsaved`) together. An uplink sends nothing further while there are so many."""
+"""So many records at most come twice after a cut: those in flight and those acknowledged of which the disk does not
+know yet (`Cursor.unsaved`), both lanes together. An uplink sends nothing further while there are so many, but for
+what it takes `regardless` from a disk that is stuck."""
 
 
 class Writer(Protocol):
@@ -32,16 +33,20 @@ class Cursor(Protocol):
     """An uplink's side: where it stands in both lanes. One uplink's pace never touches another's.
 
     Records are handed out oldest first and once per connection; `rewind` starts a new connection.
-    The position on disk moves only by `done`, in order, so what was in flight is sent again.
+    What is on disk moves only by `done`, so what was in flight is sent again.
+
+    `regardless` is for a window that is full while the disk is stuck, and gives only what must not wait:
+    what is not known to be on disk, where waiting could lose it, and events that happened since the
+    connection began. What is safe on disk waits: telemetry and the backlog of events.
     """
 
     async def wait(self) -> None:
         """Return as soon as there is a record to hand out in either lane."""
 
-    async def take_events(self, most: int) -> Sequence[EventRecord]:
+    async def take_events(self, most: int, *, regardless: bool = False) -> Sequence[EventRecord]:
         """Return up to `most` next events that are on disk (or released as not durable); may be none."""
 
-    async def take_batches(self, most: int) -> Sequence[Batch]:
+    async def take_batches(self, most: int, *, regardless: bool = False) -> Sequence[Batch]:
         """Return up to `most` next batches; may be none. Sealed by age or size; needs not be on disk."""
 
     def done(self, record: EventRecord | Batch) -> None:
@@ -51,13 +56,16 @@ class Cursor(Protocol):
         """Quarantine a record that the broker will never take; recorded as damage, then passed."""
 
     def rewind(self) -> None:
-        """Hand out again, from the oldest not `done`."""
+        """Hand out again, from the oldest, what was handed out and is not `done`."""
 
     def unsent(self) -> int:
         """Return how many records are not `done`."""
 
     def unsaved(self) -> int:
-        """Return how many records are `done` and would be sent again after a cut; 0 while the disk is bad."""
+        """Return how many records are `done` and would be sent again after a cut."""
+
+    def is_stuck(self) -> bool:
+        """Whether the disk takes no positions now: it fails, or a write hangs for over 2 s."""
 
 
 class EventTap(Protocol):

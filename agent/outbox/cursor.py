@@ -4,211 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Generic
 
-from agent.outbox.queue import LaneQueue, R
-from agent.outbox.reader import Page
+from agent.outbox.contract import WINDOW
 from agent.outbox.records import Batch, EventRecord, Lane
 from agent.outbox.replay import ReplayLimit
+from agent.outbox.track import Track
 from drivers.clock import ClockState, Stamp
 
-READ_LIMIT_S = 2.0
-"""A disk that does not answer in this time is passed over: what is in memory goes out first."""
-READ_RETRY_S = 5.0
-"""So long until it is asked again."""
+BEYOND = "uplink %s: the disk takes no positions; after a cut more than %d records may come twice"
+"""Said before the first of them goes out."""
 
-ReadPage = Callable[[Lane, int, int, int], Awaitable[Page]]
-"""Reads records of a lane from disk: first number, the number behind the last, most."""
 
 _log = logging.getLogger(__name__)
-
-
-class Track(Generic[R]):
-    """One lane of a cursor.
-
-    Handed out are keys from `_high` on (memory) and, oldest first, the range `_low` to `_limit`
-    that lies before (on disk for the most part). All other keys below `_high` are done or in
-    flight, so the position follows from these three.
-    """
-
-    def __init__(
-        self,
-        queue: LaneQueue[R],
-        read: ReadPage,
-        decode: Callable[[dict[str, Any]], R],
-        on_undecodable: Callable[[Lane, int, str, int], None],
-    ) -> None:
-        """`on_undecodable` hears lane, number, stream and seq of a record that is passed over."""
-        self._on_undecodable = on_undecodable
-        self._queue: LaneQueue[R] = queue
-        self._read = read
-        self._decode: Callable[[dict[str, Any]], R] = decode
-        self._low = 0
-        self._limit = 0
-        self._high = 1
-        self._in_flight: dict[tuple[str, int], int] = {}
-        self._generation = 0
-        self._is_placed = False
-        self._asked_again_s = 0.0
-        self.saved = 0
-        """The position on disk."""
-        self._unsaved: set[int] = set()
-        """Acknowledged, and sent again after a cut: on disk, or still to come there, and not behind `saved`."""
-
-    @property
-    def unsaved(self) -> int:
-        """How many acknowledged records a cut at this moment would send again."""
-        return len(self._unsaved)
-
-    @property
-    def savable(self) -> int:
-        """How many fewer they are once the position is on disk."""
-        position = self.position
-        if position <= self.saved:
-            return 0
-        return sum(1 for each in self._unsaved if each <= position)
-
-    @property
-    def position(self) -> int:
-        """Everything up to this key is acknowledged."""
-        lowest = min(self._high, min(self._in_flight.values(), default=self._high))
-        if self._low < self._limit:
-            lowest = min(lowest, self._low)
-        return lowest - 1
-
-    @property
-    def waits_for_disk_s(self) -> float | None:
-        """When (loop time) to ask a silent disk again, None when there is nothing to ask for."""
-        return self._asked_again_s if self._low < self._limit else None
-
-    def place(self, position: int, base: int, reserved: int) -> None:
-        """Learn from the recovery where this uplink stood and where this run's keys begin."""
-        # opening records come in front of what may have been handed out before the recovery
-        limit = 1 + (reserved if self._high > 1 else 0)
-        if self._low < self._limit:
-            limit = max(limit, self._limit)
-        self._high += base
-        self._in_flight = {each: key + base for each, key in self._in_flight.items()}
-        self._low = position + 1
-        self._limit = base + limit
-        self._is_placed = True
-        self.saved = position
-        self._unsaved = {key + base for key in self._unsaved}
-
-    def rewind(self) -> None:
-        """Hand out again from the oldest not done."""
-        start = self.position + 1
-        self._low, self._limit = start, self._high
-        self._in_flight.clear()
-        self._unsaved = {key for key in self._unsaved if key < start}
-        self._generation += 1
-        self._asked_again_s = 0.0
-
-    def is_available(self, now_s: float) -> bool:
-        """Whether there may be something to hand out."""
-        if self._low < self._limit:
-            in_memory = self._low >= self._queue.first_key
-            if self._low <= self._queue.released if in_memory else now_s >= self._asked_again_s:
-                return True
-        return bool(self._high <= self._queue.released)
-
-    async def take(self, most: int) -> list[R]:
-        """Hand out up to `most` next records; may be none."""
-        if most <= 0:
-            return []
-        while True:
-            generation = self._generation
-            first = self._catch_up()
-            if self._low >= self._limit or (self._low < first and self._is_disk_silent()):
-                return self._take_newest(most)
-            if self._low >= first:
-                stop = min(self._limit, self._queue.released + 1)
-                found, self._low = self._queue.between(self._low, stop, most)
-                if not found and self._low < self._limit:
-                    return []
-            else:
-                page = await self._page(min(self._limit, first), most)
-                if generation != self._generation:
-                    return []
-                if page is None:
-                    continue
-                self._low = page.next_number
-                found = self._decoded(page)
-            if found:
-                return self._hand_out(found)
-
-    def _catch_up(self) -> int:
-        """Turn what memory no longer holds into a range to read from disk; return the first key held."""
-        first: int = self._queue.first_key
-        if self._is_placed and self._high < first:
-            if self._low >= self._limit:
-                self._low = self._high
-            self._high = self._limit = first
-        elif not self._is_placed:
-            self._low = max(self._low, min(first, self._limit))
-        return first
-
-    def _is_disk_silent(self) -> bool:
-        return asyncio.get_running_loop().time() < self._asked_again_s
-
-    def _take_newest(self, most: int) -> list[R]:
-        held, self._high = self._queue.between(self._high, self._queue.released + 1, most)
-        if self._low >= self._limit:
-            self._low = self._limit = self._high
-        return self._hand_out(held)
-
-    def done(self, record: R) -> bool:
-        """Note an acknowledgement; return whether the record was in flight."""
-        before = self.position
-        key = self._in_flight.pop((record.stream, record.seq), None)
-        if key is None:
-            return False
-        self._unsaved.add(key)
-        position = self.position
-        if position > before:
-            # what never was on disk cannot be sent again
-            touched = self._queue.touched
-            self._unsaved = {each for each in self._unsaved if each <= touched or each > position}
-        return True
-
-    def note_saved(self, position: int) -> None:
-        """Note the position on disk."""
-        self.saved = position
-        self._unsaved = {each for each in self._unsaved if each > position}
-
-    async def _page(self, stop: int, most: int) -> Page | None:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(READ_LIMIT_S):
-                return await self._read(self._queue.lane, self._low, stop, most)
-        except OSError as error:  # a time-out is one
-            _log.warning("stored records cannot be read now: %s", error or "no answer")
-            self._asked_again_s = loop.time() + READ_RETRY_S
-            return None
-
-    def _decoded(self, page: Page) -> list[tuple[int, R]]:
-        found = []
-        flying = set(self._in_flight.values())
-        for number, document in page.documents:
-            try:
-                if number not in flying:
-                    found.append((number, self._decode(document)))
-            except ValueError as error:
-                _log.error("record %d is passed over: %s", number, error)
-                stream, seq = document.get("stream"), document.get("seq")
-                self._on_undecodable(
-                    self._queue.lane,
-                    number,
-                    stream if isinstance(stream, str) else "",
-                    seq if isinstance(seq, int) else 0,
-                )
-        return found
-
-    def _hand_out(self, found: list[tuple[int, R]]) -> list[R]:
-        self._in_flight.update(((each.stream, each.seq), key) for key, each in found)
-        return [each for _, each in found]
 
 
 class UplinkCursor:
@@ -248,6 +57,13 @@ class UplinkCursor:
         self._count = count
         self._is_saving = is_saving
         self._there = asyncio.Event()
+        self._beyond_before = 0
+        self._is_told = False
+        """That more may come twice, since the disk last took positions."""
+
+    def track(self, lane: Lane) -> Track[EventRecord] | Track[Batch]:
+        """Return one lane."""
+        return self.events if lane is Lane.EVENT else self.batches
 
     def notice(self) -> None:
         """Look again whether there is something to hand out."""
@@ -279,16 +95,25 @@ class UplinkCursor:
                 if not is_there:
                     self._seal()
 
-    async def take_events(self, most: int) -> Sequence[EventRecord]:
+    async def take_events(self, most: int, *, regardless: bool = False) -> Sequence[EventRecord]:
         """Return up to `most` next events that are on disk or released as not durable."""
         self._before_take()
-        return [self._dated_event(each) for each in await self.events.take(most)]
+        if regardless:
+            taken = self.events.take_regardless(most, live_too=True)
+            self._tell_beyond()
+        else:
+            taken = await self.events.take(most)
+        return [self._dated_event(each) for each in taken]
 
-    async def take_batches(self, most: int) -> Sequence[Batch]:
+    async def take_batches(self, most: int, *, regardless: bool = False) -> Sequence[Batch]:
         """Return up to `most` next sealed batches; none while a backlog has to wait."""
         if self._replay.pause_s():
             return ()
-        taken = await self.batches.take(most)
+        if regardless:
+            taken = self.batches.take_regardless(most, live_too=False)
+            self._tell_beyond()
+        else:
+            taken = await self.batches.take(most)
         self._replay.note(taken)
         return [self._dated_batch(each) for each in taken]
 
@@ -318,11 +143,32 @@ class UplinkCursor:
         )
 
     def unsaved(self) -> int:
-        """Return how many acknowledged records a cut at this moment would send again.
+        """Return how many acknowledged records a cut at this moment would send again."""
+        return self.events.unsaved + self.batches.unsaved
 
-        0 while the disk takes no positions: sending goes on then, whatever comes twice.
-        """
-        return self.events.unsaved + self.batches.unsaved if self._is_saving() else 0
+    def is_stuck(self) -> bool:
+        """Whether the disk takes no positions now."""
+        if not self._is_saving():
+            return True
+        self._is_told = False
+        return False
+
+    @property
+    def beyond(self) -> int:
+        """How many records were handed out beyond the window since the start, and may be on disk."""
+        return self.events.regardless + self.batches.regardless
+
+    @property
+    def is_over(self) -> bool:
+        """Whether more than the window would come twice, were all that is in flight on disk."""
+        flying = self.events.in_flight + self.batches.in_flight
+        return self.unsaved() + flying > WINDOW
+
+    def _tell_beyond(self) -> None:
+        if self.beyond > self._beyond_before and not self._is_told:
+            self._is_told = True
+            _log.warning(BEYOND, self.uplink, WINDOW)
+        self._beyond_before = self.beyond
 
     def _dated_event(self, record: EventRecord) -> EventRecord:
         at = record.event.at

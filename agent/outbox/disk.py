@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 from agent.core.effects import Event
 from agent.core.memory import AlarmSnapshot, LogPosition
@@ -17,8 +17,9 @@ from agent.outbox.files import Files
 from agent.outbox.inspection import Stored
 from agent.outbox.lines import scan, seal_line
 from agent.outbox.manifest import Damage, Run, Segment
-from agent.outbox.positions import PositionFile, Positions
+from agent.outbox.positions import Place, PositionFile, Positions
 from agent.outbox.quarantine import Quarantine
+from agent.outbox.queue import R
 from agent.outbox.reader import SegmentReader
 from agent.outbox.records import Batch, EventRecord, Lane
 from agent.outbox.retention import events_per_class
@@ -63,6 +64,16 @@ class Opened:
     replay: tuple[EventRecord, ...]
     offset_ms: int | None
     """UTC ms at monotonic zero of this boot, where it is known already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended(Generic[R]):
+    """What came of writing records."""
+
+    refused: tuple[R, ...]
+    """Those that JSON cannot hold."""
+    is_saved: bool
+    """Whether the positions that came along are on disk as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,17 +135,21 @@ class Disk:
             damages.append(Damage(lane=Lane.EVENT, file="cursors.bin", reason="cursors"))
         bases = {
             lane: max(
-                (recovery.last_number, *(each.get(lane, 0) for each in (stored or {}).values()))
+                (
+                    recovery.last_number,
+                    *(each[lane].top for each in (stored or {}).values() if lane in each),
+                )
             )
             for lane, recovery in found.items()
         }
         positions: Positions = {}
         for uplink in uplinks:
             if stored is None:
-                positions[uplink] = dict.fromkeys(Lane, 0)
+                positions[uplink] = dict.fromkeys(Lane, Place())
             else:
                 # an uplink never seen before begins with this run
-                positions[uplink] = {**bases, **stored.get(uplink, {})}
+                places = {lane: Place(base) for lane, base in bases.items()}
+                positions[uplink] = places | stored.get(uplink, {})
         for lane, recovery in found.items():
             if recovery.previous is None or recovery.previous.stream != streams[lane]:
                 self._openings[lane] = _opening(lane, streams[lane], bases[lane], recovery, stored)
@@ -155,12 +170,15 @@ class Disk:
             offset_ms=found[Lane.EVENT].offsets_ms.get(boot),
         )
 
-    def append_events(self, events: Sequence[tuple[int, EventRecord]]) -> list[EventRecord]:
-        """Write events, durably; return those that JSON cannot hold.
+    def append_events(
+        self, events: Sequence[tuple[int, EventRecord]], positions: Positions | None = None
+    ) -> Appended[EventRecord]:
+        """Write positions if given and if they can be written, then events, durably.
 
         Raises:
             OSError: the disk failed.
         """
+        is_saved = self._has_saved(positions)
         records, refused = [], []
         for number, record in events:
             try:
@@ -168,18 +186,17 @@ class Disk:
             except (TypeError, ValueError):
                 refused.append(record)
         self._lanes[Lane.EVENT].append(records)
-        return refused
+        return Appended(tuple(refused), is_saved)
 
     def append_batches(
         self, batches: Sequence[tuple[int, Batch]], positions: Positions | None
-    ) -> list[Batch]:
-        """Write positions if given, then batches, durably; return those that JSON cannot hold.
+    ) -> Appended[Batch]:
+        """Write positions if given and if they can be written, then batches, durably.
 
         Raises:
             OSError: the disk failed.
         """
-        if positions is not None:
-            self._positions.save(positions)
+        is_saved = self._has_saved(positions)
         records, refused = [], []
         for number, batch in batches:
             try:
@@ -187,7 +204,17 @@ class Disk:
             except (TypeError, ValueError):
                 refused.append(batch)
         self._lanes[Lane.TELEMETRY].append(records)
-        return refused
+        return Appended(tuple(refused), is_saved)
+
+    def _has_saved(self, positions: Positions | None) -> bool:
+        if positions is None:
+            return False
+        try:
+            self._positions.save(positions)
+        except OSError:
+            # records are worth more than what comes twice; the step that saves positions will tell
+            return False
+        return True
 
     def save_positions(self, positions: Positions) -> None:
         """Write where each uplink stands, then remove telemetry acknowledged by all.
@@ -197,7 +224,7 @@ class Disk:
         """
         self._positions.save(positions)
         if positions:
-            done = min(each[Lane.TELEMETRY] for each in positions.values())
+            done = min(each[Lane.TELEMETRY].position for each in positions.values())
             self._lanes[Lane.TELEMETRY].drop(
                 each.number
                 for each in self.segments(Lane.TELEMETRY)
@@ -405,7 +432,7 @@ def _opening(
             previous_clean=True,
             unknown_from_wall_ms=run.ended_wall_ms,
         )
-    known = [each.get(lane, 0) - run.base for each in (stored or {}).values()]
+    known = [each[lane].top - run.base for each in (stored or {}).values() if lane in each]
     if last is not None and last.stream == run.stream:
         known.append(last.seq)
     return Opening(

@@ -17,7 +17,7 @@ from agent.core.effects import Event, EventKind
 from agent.core.memory import AlarmSnapshot
 from agent.outbox.bounds import MemoryBounds
 from agent.outbox.cursor import UplinkCursor
-from agent.outbox.disk import Disk, Opened
+from agent.outbox.disk import Appended, Disk, Opened
 from agent.outbox.events import OPENINGS, EventLog
 from agent.outbox.gaps import Gaps
 from agent.outbox.losses import Losses
@@ -290,11 +290,13 @@ class Keeper:
         names = [name for name, _ in due]
         # the step after the last one in turn, so that none is starved by a stream of events
         index = (names.index(self._last_job) + 1) % len(due) if self._last_job in names else 0
+        if "positions" in names and self._last_job != "positions" and self._saver.is_pressing:
+            index = names.index("positions")
         name, (work, finish) = due[index]
         if name == "events":
-            self._events.queue.touched = self._events.queue.last_key
+            self._saver.giving(Lane.EVENT, self._events.queue)
         elif name == "telemetry":
-            self._telemetry.queue.touched = self._telemetry.queue.last_key
+            self._saver.giving(Lane.TELEMETRY, self._telemetry.queue)
         future = self._worker.submit(work)
         future.add_done_callback(lambda _: self._wake.set())
         self._job = _Job(name, future, now_s, finish)
@@ -313,9 +315,7 @@ class Keeper:
         # first of all, since making room appends what it tells: a clean end may not be noted before that is on disk
         room = self.room.next_step()
         if events.has_unwritten:
-            found = [(key, held.record) for key, held in events.unwritten()]
-            finish = partial(self._wrote_events, found[-1][0])
-            due.append(("events", (partial(self._disk.append_events, found), finish)))
+            due.append(("events", self._events_step()))
         if self._is_telemetry_due(now_s):
             due.append(("telemetry", self._telemetry_step()))
         positions = self._saver.step(now_s, is_closing=self._is_closing)
@@ -349,8 +349,8 @@ class Keeper:
         self._telemetry.queue.open_with(found.telemetry.base, [])
         for each in self._cursors:
             position = found.positions[each.uplink]
-            each.events.place(position[Lane.EVENT], found.events.base, OPENINGS)
-            each.batches.place(position[Lane.TELEMETRY], found.telemetry.base, 0)
+            each.events.settle(position[Lane.EVENT], found.events.base, OPENINGS)
+            each.batches.settle(position[Lane.TELEMETRY], found.telemetry.base, 0)
             if found.offset_ms is not None and each.offset_ms is None:
                 each.offset_ms = found.offset_ms
             each.notice()
@@ -360,11 +360,19 @@ class Keeper:
 
     # -- writing -----------------------------------------------------------------------------------------
 
-    def _wrote_events(self, key: int, refused: list[EventRecord]) -> None:
+    def _events_step(self) -> Step:
+        found = [(key, held.record) for key, held in self._events.queue.unwritten()]
+        at = self._saver.ahead_of(Lane.EVENT, [key for key, _ in found])
+        done = partial(self._wrote_events, found[-1][0], at)
+        return partial(self._disk.append_events, found, at), done
+
+    def _wrote_events(self, key: int, at: Positions | None, found: Appended[EventRecord]) -> None:
+        if at is not None and found.is_saved:
+            self._saver.saved(at)
         self.commits += 1
         self._events.queue.wrote(key)
         self._release(Lane.EVENT, key)
-        for each in refused:
+        for each in found.refused:
             self.losses.set_aside(each, "JSON cannot hold it")
 
     def _is_telemetry_due(self, now_s: float) -> bool:
@@ -381,17 +389,17 @@ class Keeper:
 
     def _telemetry_step(self) -> Step:
         batches = [(key, held.record) for key, held in self._telemetry.queue.unwritten()]
-        at = self._saver.ahead_of(batches[0][0])
+        at = self._saver.ahead_of(Lane.TELEMETRY, [key for key, _ in batches])
         done = partial(self._wrote_batches, batches[-1][0], at)
         return partial(self._disk.append_batches, batches, at), done
 
-    def _wrote_batches(self, key: int, saved: Positions | None, refused: list[Batch]) -> None:
-        if saved is not None:
-            self._saver.saved(saved)
+    def _wrote_batches(self, key: int, at: Positions | None, found: Appended[Batch]) -> None:
+        if at is not None and found.is_saved:
+            self._saver.saved(at)
         self.commits += 1
         self._telemetry.queue.wrote(key)
         self._release(Lane.TELEMETRY, key)
-        for each in refused:
+        for each in found.refused:
             self.losses.set_aside(each, "JSON cannot hold it")
 
     def _last_seqs(self) -> dict[Lane, int]:

@@ -15,7 +15,7 @@ from tinydb import where
 from agent.core.effects import Event, EventKind
 from agent.core.memory import AlarmSnapshot
 from agent.outbox.contract import Cursor, EventTap
-from agent.outbox.cursor import READ_LIMIT_S, Track, UplinkCursor
+from agent.outbox.cursor import UplinkCursor
 from agent.outbox.disk import Disk
 from agent.outbox.documents import batch_record, event_record
 from agent.outbox.events import EventLog
@@ -31,6 +31,7 @@ from agent.outbox.replay import ReplayLimit
 from agent.outbox.snapshot import load_snapshot
 from agent.outbox.spec import OutboxSpec
 from agent.outbox.telemetry import TelemetryStore
+from agent.outbox.track import READ_LIMIT_S, Track
 from agent.outbox.worker import Worker
 from drivers.clock import Clock
 from drivers.reading import Reading
@@ -137,6 +138,7 @@ class Outbox:
             bytes_written=self._files.bytes_written,
             write_failures=self._keeper.write_failures,
             unsent_by_uplink={name: each.unsent() for name, each in self._cursors.items()},
+            beyond_window=sum(each.beyond for each in self._cursors.values()),
         )
 
     def save_snapshot(self, snapshot: AlarmSnapshot) -> None:

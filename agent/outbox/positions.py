@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.outbox.files import Files
@@ -17,8 +18,30 @@ from agent.outbox.records import Lane
 _BLOCK = 4096
 """Bytes: the sector and page size of SD cards and ext4."""
 
-Positions = dict[str, dict[Lane, int]]
-"""By uplink and lane: the number up to which everything is acknowledged."""
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an uplink stands in one lane."""
+
+    position: int = 0
+    """The number up to which everything is acknowledged."""
+    beyond: tuple[tuple[int, int], ...] = ()
+    """What is acknowledged behind one that is not: first and last numbers, rising."""
+
+    @property
+    def top(self) -> int:
+        """The highest number acknowledged."""
+        return self.beyond[-1][1] if self.beyond else self.position
+
+    def has(self, number: int) -> bool:
+        """Whether a number is acknowledged."""
+        return number <= self.position or any(
+            first <= number <= last for first, last in self.beyond
+        )
+
+
+Positions = dict[str, dict[Lane, Place]]
+"""By uplink and lane."""
 
 
 class PositionFile:
@@ -47,18 +70,23 @@ class PositionFile:
         self._generation = max(self._generation, newest)
         return found
 
-    def save(self, positions: Mapping[str, Mapping[Lane, int]]) -> None:
+    def save(self, positions: Mapping[str, Mapping[Lane, Place]]) -> None:
         """Write positions, durably.
 
         Raises:
             OSError: the disk failed; the positions before are still there.
         """
-        body = json.dumps([self._generation + 1, positions], separators=(",", ":")).encode("ascii")
+        stored = {
+            uplink: {lane: _stored(place) for lane, place in lanes.items()}
+            for uplink, lanes in positions.items()
+        }
+        body = json.dumps([self._generation + 1, stored], separators=(",", ":")).encode("ascii")
         block = b"%08x %s\n" % (zlib.crc32(body), body)
         block += b"\n" * (-len(block) % _BLOCK)
         try:
             if self._fd is None or len(block) != self._size:
                 self.close()
+                self._files.make_directory(self._path.parent)
                 self._files.replace(self._path, block + block)
                 self._size = len(block)
                 self._fd = self._files.open(self._path)
@@ -87,8 +115,22 @@ def _decode(part: bytes) -> tuple[int, Positions] | None:
     try:
         generation, positions = json.loads(body)
         return int(generation), {
-            str(uplink): {Lane(lane): int(number) for lane, number in lanes.items()}
+            str(uplink): {Lane(lane): _place(found) for lane, found in lanes.items()}
             for uplink, lanes in positions.items()
         }
     except (AttributeError, TypeError, ValueError):
         return None
+
+
+def _stored(place: Place) -> int | list[int]:
+    """A number, or the number and then first and last of each span beyond it."""
+    if not place.beyond:
+        return place.position
+    return [place.position, *(each for span in place.beyond for each in span)]
+
+
+def _place(found: object) -> Place:
+    if not isinstance(found, list):
+        return Place(int(str(found)))
+    position, *ends = (int(each) for each in found)
+    return Place(position, tuple(zip(ends[::2], ends[1::2], strict=True)))

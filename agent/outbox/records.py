@@ -75,6 +75,8 @@ class OutboxStats:
     """Since start."""
     write_failures: int
     unsent_by_uplink: dict[str, int]
+    beyond_window: int = 0
+    """Records sent though more than a window of them would come twice after a cut, as the disk was stuck."""
     bytes_today: int = 0
     """Of `bytes_written`, since midnight UTC (or the start, when later)."""
     outage_days: float | None = None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from agent.outbox.contract import WINDOW
 from agent.outbox.cursor import UplinkCursor
 from agent.outbox.disk import Disk
 from agent.outbox.making_room import Step
 from agent.outbox.positions import Positions
 from agent.outbox.queue import LaneQueue
-from agent.outbox.records import Batch, Lane
+from agent.outbox.records import Batch, EventRecord, Lane
 
 SAVE_POSITIONS_S = 2.0
 """A moved position is on disk after this time ..."""
@@ -29,13 +30,15 @@ class PositionSaver:
         self._telemetry = telemetry
         self._moved_s: float | None = None
 
+    @property
+    def is_pressing(self) -> bool:
+        """Whether an uplink can send no more until positions are on disk."""
+        return any(each.unsaved() >= WINDOW for each in self._cursors)
+
     def positions(self) -> Positions:
         """Return where each uplink stands."""
         return {
-            each.uplink: {
-                Lane.EVENT: each.events.position,
-                Lane.TELEMETRY: each.batches.position,
-            }
+            each.uplink: {Lane.EVENT: each.events.place, Lane.TELEMETRY: each.batches.place}
             for each in self._cursors
         }
 
@@ -59,13 +62,21 @@ class PositionSaver:
         at = self.positions()
         return partial(self._disk.save_positions, at), lambda _: self.saved(at)
 
-    def ahead_of(self, key: int) -> Positions | None:
-        """Return the positions to be saved before batches from `key` on are written; None: they need not be.
+    def ahead_of(self, lane: Lane, keys: Sequence[int]) -> Positions | None:
+        """Return the positions to be saved before records of these keys are written; None: they need not be.
 
-        What one uplink has and another lacks would come twice to the first once it is on disk.
+        What an uplink has already would come twice once it is on disk: acknowledged from memory while the
+        disk was bad or another uplink slower. And what is in flight counts from then on.
         """
-        is_ahead = any(each.batches.position >= key for each in self._cursors)
+        is_ahead = any(each.is_over or each.track(lane).done_among(keys) for each in self._cursors)
         return self.positions() if is_ahead else None
+
+    def giving(self, lane: Lane, queue: LaneQueue[EventRecord] | LaneQueue[Batch]) -> None:
+        """Note that all of a lane is given to the writer thread: from now on it may be on disk."""
+        keys = [key for key, _ in queue.unwritten()]
+        queue.touched = queue.last_key
+        for each in self._cursors:
+            each.track(lane).note_given(keys)
 
     def saved(self, positions: Positions) -> None:
         """Note what is on disk."""
@@ -83,6 +94,6 @@ class PositionSaver:
                 most,
                 each.events.position - each.events.saved,
                 min(each.batches.position, written) - each.batches.saved,
-                each.events.savable + each.batches.savable,
+                each.unsaved(),
             )
         return most

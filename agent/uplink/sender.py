@@ -88,6 +88,8 @@ class Sender:
         self._flights: dict[tuple[str, int], Flight] = {}
         self._batches = 0
         self._states = 0
+        self._asked_for = 0
+        """Records the outbox is just asked for."""
         self._held_events: list[EventRecord] = []
         self._held_batches: list[Batch] = []
         self._held_states: set[tuple[str, str]] = set()
@@ -170,21 +172,31 @@ class Sender:
     @property
     def _room(self) -> int:
         """Records among them; states wait for no disk."""
-        return min(self._slots, WINDOW - len(self._flights) - self._unsaved)
+        return self._slots if self._is_beyond else min(self._slots, WINDOW - self._doubtful)
 
     @property
-    def _unsaved(self) -> int:
-        """Records that a cut would send again though they were taken; what passes a refused one is not held back."""
-        return 0 if self._held_events or self._held_batches else self._cursor.unsaved()
+    def _doubtful(self) -> int:
+        """Records that a cut would send again though they were taken, or may have been."""
+        return len(self._flights) + self._asked_for + self._cursor.unsaved()
+
+    @property
+    def _is_beyond(self) -> bool:
+        """Whether the window is full and the disk is stuck: what must not wait for it goes on."""
+        return self._doubtful >= WINDOW and self._cursor.is_stuck()
+
+    @property
+    def _has_share(self) -> bool:
+        """Whether telemetry leaves room in the window for events."""
+        bulk = self._batches + self._states + self._cursor.unsaved()
+        return bulk < Shares(WINDOW).bulk
 
     @property
     def _takes_telemetry(self) -> bool:
-        bulk = self._batches + self._states
         return (
             self._room > 0
             and not self._held_batches
-            and bulk < self._shares.bulk
-            and bulk + self._unsaved < Shares(WINDOW).bulk
+            and self._batches + self._states < self._shares.bulk
+            and (self._has_share or self._cursor.is_stuck())
             and self._batches < self._pace.limit
         )
 
@@ -197,7 +209,7 @@ class Sender:
         if self._watch.is_urgent and self._send_state(tasks):
             return True
         if self._takes_events:
-            events = await self._cursor.take_events(self._room)
+            events = await self._take_events()
             for event in events:
                 self._start_record(tasks, event)
             if events:
@@ -211,10 +223,27 @@ class Sender:
     async def _send_batch(self, tasks: TaskGroup) -> bool:
         if not self._takes_telemetry:
             return False
-        batches = await self._cursor.take_batches(1)
+        batches = await self._take_batches()
         for batch in batches:
             self._start_record(tasks, batch)
         return bool(batches)
+
+    async def _take_events(self) -> Sequence[EventRecord]:
+        regardless = self._is_beyond
+        # The answer may take a while, and what is on its way is not to be given away meanwhile.
+        self._asked_for = most = self._room
+        try:
+            return await self._cursor.take_events(most, regardless=regardless)
+        finally:
+            self._asked_for = 0
+
+    async def _take_batches(self) -> Sequence[Batch]:
+        regardless = self._is_beyond or not self._has_share
+        self._asked_for = 1
+        try:
+            return await self._cursor.take_batches(1, regardless=regardless)
+        finally:
+            self._asked_for = 0
 
     def _send_state(self, tasks: TaskGroup) -> bool:
         if self._slots <= 0 or self._batches + self._states >= self._shares.bulk:
@@ -239,14 +268,16 @@ class Sender:
             self._is_called = False
             await asyncio.sleep(IDLE_LOOK_S)
             return
-        if self._takes_telemetry and self._takes_events:
+        is_stuck = self._cursor.is_stuck()
+        if self._takes_telemetry and self._takes_events and not is_stuck:
             self._wanted.set()
             await self._wake.wait()
             return
-        # A lane that may not send would make the outbox call without end: look for events instead, and soon when it
-        # is only until a position is on disk.
+        # What may not be sent would make the outbox call without end: look for events instead, and soon when it is
+        # only until a position is on disk.
+        is_soon = self._cursor.unsaved() and not is_stuck
         try:
-            async with asyncio.timeout(SAVED_LOOK_S if self._unsaved else EVENT_LOOK_S):
+            async with asyncio.timeout(SAVED_LOOK_S if is_soon else EVENT_LOOK_S):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -318,9 +349,6 @@ class Sender:
     async def _retry_held(self) -> None:
         while True:
             await asyncio.sleep(self._retry_held_s)
-            # The oldest of each lane as a probe; all others once it passes.
-            await self._probe(self._held_events)
-            await self._probe(self._held_batches)
             # What a point or alarm shows by now: it may not change for days.
             held, self._held_states = self._held_states, set()
             for point, rule in held:
@@ -328,9 +356,14 @@ class Sender:
                     self._watch.mark_state(point)
                 else:
                     self._watch.mark_alarm(rule)
+            # The oldest of each lane as a probe; all others once it passes.
+            await self._probe(self._held_events)
+            await self._probe(self._held_batches)
 
     async def _probe(self, held: list[EventRecord] | list[Batch]) -> None:
         for _ in range(len(held)):
+            while self._slots <= 0 or self._doubtful >= WINDOW:  # noqa: ASYNC110 - the disk calls nobody
+                await asyncio.sleep(EVENT_LOOK_S)
             record = held.pop(0)
             key = (record.stream, record.seq)
             messages = self._messages(record)

@@ -131,10 +131,9 @@ async def test_asked_for_nothing_it_gives_nothing(tmp_path: Path, kind: str) -> 
 
 
 @STORES
-async def test_done_out_of_order_goes_again_from_the_oldest_that_is_not(
+async def test_what_was_done_behind_one_that_was_not_is_not_handed_out_again(
     tmp_path: Path, kind: str
 ) -> None:
-    # the position is one number a lane, so what was done behind a hole is a double inside the window
     async with open_store(kind, tmp_path) as store:
         await store.events(4)
         await store.batches(1)
@@ -146,7 +145,7 @@ async def test_done_out_of_order_goes_again_from_the_oldest_that_is_not(
         assert store.cursor.unsent() == 3
         store.cursor.rewind()
         again = await events_of(store.cursor)
-        assert [each.seq - found[0].seq for each in again] == [1, 2, 3]
+        assert [each.seq - found[0].seq for each in again] == [1, 3]
         assert await batches_of(store.cursor) == []
         for each in again:
             store.cursor.done(each)

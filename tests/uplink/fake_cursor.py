@@ -6,8 +6,9 @@ tests/outbox/test_cursor_contract.py holds it to what the real one does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from agent.outbox.queue import R
 from agent.outbox.records import Batch, EventRecord
 
 Key = tuple[str, int]
@@ -24,9 +25,12 @@ class FakeCursor:
         self.rewinds = 0
         self.unsaved_now = 0
         """What a disk would have to take first; this one has none."""
+        self.is_stuck_now = False
+        self.safe: set[Key] = set()
+        """What is on disk, and may wait for a stuck one."""
         self._given: set[Key] = set()
         self._done: set[Key] = set()
-        """Done, but younger than something that is not: handed out again after a rewind."""
+        """Done, but younger than something that is not."""
         self._there = asyncio.Event()
 
     def put(self, *records: Batch | EventRecord) -> None:
@@ -46,20 +50,17 @@ class FakeCursor:
             self._there.clear()
             await self._there.wait()
 
-    async def take_events(self, most: int) -> Sequence[EventRecord]:
-        found = [each for key, each in self.events.items() if key not in self._given][:most]
-        self._given.update((each.stream, each.seq) for each in found)
-        return found
+    async def take_events(self, most: int, *, regardless: bool = False) -> Sequence[EventRecord]:
+        return self._take(self.events, most, regardless=regardless)
 
-    async def take_batches(self, most: int) -> Sequence[Batch]:
-        found: list[Batch] = []
-        for key, each in self.batches.items():
-            if len(found) == most:
-                break
-            if key not in self._given:
-                found.append(each)
-                self._given.add(key)
-        return found
+    async def take_batches(self, most: int, *, regardless: bool = False) -> Sequence[Batch]:
+        return self._take(self.batches, most, regardless=regardless)
+
+    def _take(self, held: Mapping[Key, R], most: int, *, regardless: bool) -> list[R]:
+        waiting = self._given | (self.safe if regardless else set())
+        found = [key for key in held if key not in waiting][: max(0, most)]
+        self._given.update(found)
+        return [held[key] for key in found]
 
     def done(self, record: Batch | EventRecord) -> None:
         key = (record.stream, record.seq)
@@ -81,8 +82,7 @@ class FakeCursor:
 
     def rewind(self) -> None:
         self.rewinds += 1
-        self._given.clear()
-        self._done.clear()
+        self._given = {*self._done}
         self._there.set()
 
     def unsent(self) -> int:
@@ -90,3 +90,6 @@ class FakeCursor:
 
     def unsaved(self) -> int:
         return self.unsaved_now
+
+    def is_stuck(self) -> bool:
+        return self.is_stuck_now

@@ -24,9 +24,9 @@ class TornCursor(FakeCursor):
         await super().wait()
         await self._tear("wait")
 
-    async def take_events(self, most: int) -> Sequence[EventRecord]:
+    async def take_events(self, most: int, *, regardless: bool = False) -> Sequence[EventRecord]:
         await self._tear("take_events")
-        return await super().take_events(most)
+        return await super().take_events(most, regardless=regardless)
 
     async def _tear(self, what: str) -> None:
         if self.torn == what:
