@@ -265,7 +265,7 @@ async def test_a_clean_end_sends_nothing_twice(tmp_path: Path) -> None:
         assert await second.cursor("cloud").take_batches(20) == []
 
 
-async def test_a_new_connection_gets_what_was_in_flight_again_in_order(tmp_path: Path) -> None:
+async def test_a_new_connection_gets_what_was_in_flight_again_in_order_and_nothing_else(tmp_path: Path) -> None:
     async with running(make(tmp_path)) as outbox:
         for number in range(10):
             outbox.append(event(f"e{number}"))
@@ -275,8 +275,8 @@ async def test_a_new_connection_gets_what_was_in_flight_again_in_order(tmp_path:
         for each in (*taken[:4], taken[6]):
             cursor.done(each)
         cursor.rewind()
-        again = await take_events(cursor, 8)
-    assert [each.seq for each in again] == [5, 6, 7, 8, 9, 10, 11, 12]
+        again = await take_events(cursor, 7)
+    assert [each.seq for each in again] == [5, 6, 8, 9, 10, 11, 12]
 
 
 async def test_one_uplink_behind_holds_up_no_other(tmp_path: Path) -> None:
