@@ -16,9 +16,20 @@ _CONNECT_HEAD = 12
 class Tap:
     """Follows one connection after the other through a proxy (its `record`)."""
 
-    def __init__(self, on_acked: Callable[[Heard], None]) -> None:
-        """`on_acked` hears of each message at the moment its PUBACK comes back."""
+    def __init__(
+        self,
+        on_acked: Callable[[Heard], None],
+        *,
+        on_sent: Callable[[Heard], None] = lambda _: None,
+        on_connect: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_acked` hears of each message at the moment its PUBACK comes back, `on_sent` as it goes out.
+
+        `on_connect` hears of each connection before.
+        """
         self._on_acked = on_acked
+        self._on_sent = on_sent
+        self._on_connect = on_connect
         self._forget()
 
     def _forget(self) -> None:
@@ -30,11 +41,13 @@ class Tap:
         if direction is Direction.UP:
             if data[0] == _CONNECT_BYTE and b"MQTT" in data[:_CONNECT_HEAD]:
                 self._forget()
+                self._on_connect()
             for packet in self._up.feed(data):
                 if packet.kind == PacketKind.PUBLISH:
                     heard, number = read_publish(packet)
                     if number is not None:
                         self._waiting[number] = heard
+                        self._on_sent(_bare(heard))
             return
         for packet in self._down.feed(data):
             if packet.kind != PacketKind.PUBACK:
@@ -42,8 +55,12 @@ class Tap:
             (number,) = struct.unpack_from(">H", packet.body)
             acked = self._waiting.pop(number, None)
             if acked is not None:
-                # MQTT 5 puts properties in front of the payload (section 3.3.2.3), all our payloads
-                # are JSON objects; an empty one clears a retained topic.
-                start = acked.payload.find(b"{")
-                payload = acked.payload[start:] if start >= 0 else b""
-                self._on_acked(Heard(acked.topic, payload, False, acked.is_repeat))
+                self._on_acked(_bare(acked))
+
+
+def _bare(heard: Heard) -> Heard:
+    # MQTT 5 puts properties in front of the payload (section 3.3.2.3), all our payloads are JSON
+    # objects; an empty one clears a retained topic.
+    start = heard.payload.find(b"{")
+    payload = heard.payload[start:] if start >= 0 else b""
+    return Heard(heard.topic, payload, False, heard.is_repeat)

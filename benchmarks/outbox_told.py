@@ -1,14 +1,16 @@
 """The real command line, whose outbox writes down each record the moment its sync returned.
 
-`python -m benchmarks.outbox_told NOTES run ...`. Each line of NOTES is `LANE STREAM SEQ`: from then on that
-record may not be lost, whatever ends this process.
+`python -m benchmarks.outbox_told NOTES [stalls=S] run ...`. Each line of NOTES is `LANE STREAM SEQ`: from then on that
+record may not be lost, whatever ends this process. With `stalls` one sync in twenty takes up to so many seconds.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,11 +19,14 @@ from agent.cli import main
 from agent.outbox.files import Files
 from benchmarks.outbox_writes import Accepted
 
+_STALLS_IN = 0.05
+
 
 class TellingFiles(Files):
     """The disk, telling what is on it."""
 
     notes = -1
+    longest_stall_s = 0.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,6 +49,8 @@ class TellingFiles(Files):
     def sync_data(self, fd: int) -> None:
         """Sync, then tell."""
         self.really_sync(fd)
+        if self.longest_stall_s and random.random() < _STALLS_IN:
+            time.sleep(random.uniform(0.0, self.longest_stall_s))
         kept = []
         for data in self._written.pop(fd, []):
             for line in data.split(b"\n"):
@@ -76,4 +83,7 @@ def run_telling(files: type[TellingFiles], words: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     TellingFiles.notes = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    run_telling(TellingFiles, sys.argv[2:])
+    words = sys.argv[2:]
+    if words[0].startswith("stalls="):
+        TellingFiles.longest_stall_s = float(words.pop(0).removeprefix("stalls="))
+    run_telling(TellingFiles, words)

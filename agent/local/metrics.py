@@ -356,6 +356,8 @@ def _outbox(view: AgentView) -> Iterable[Metric]:
     yield _count("outbox_commits", "Groups of records made durable.", outbox.commits)
     yield _count("outbox_written_bytes", "Bytes written to disk.", outbox.bytes_written)
     yield _count("outbox_write_failures", "Writes the disk refused.", outbox.write_failures)
+    beyond = "Records sent beyond what may come twice after a cut, as the disk was stuck."
+    yield _count("outbox_beyond_window", beyond, outbox.beyond_window)
     yield _gauge(
         "outbox_written_today_bytes", "Bytes written since midnight UTC.", outbox.bytes_today
     )

@@ -246,6 +246,7 @@ def _outbox(outbox: OutboxStats) -> Json:
         "bytes_today": outbox.bytes_today,
         "outage_days": outbox.outage_days,
         "write_failures": outbox.write_failures,
+        "beyond_window": outbox.beyond_window,
         "unsent": dict(outbox.unsent_by_uplink),
     }
 

@@ -252,12 +252,14 @@ class Keeper:
         except OSError as error:
             self.write_failures += 1
             self._retry_s = now_s + RETRY_S
+            self._saver.unsure()
             self._set_fault(f"the disk cannot be written: {_cause(error)}")
             return
         except Exception as error:
             # a bug: whoever restarts this is told, and meanwhile nothing waits for the disk
             self.write_failures += 1
             self._retry_s = now_s + RETRY_S
+            self._saver.unsure()
             self._set_fault(f"the outbox failed at {job.name!r}: {type(error).__name__}: {error}")
             raise
         if self.fault:
@@ -367,8 +369,7 @@ class Keeper:
         return partial(self._disk.append_events, found, at), done
 
     def _wrote_events(self, key: int, at: Positions | None, found: Appended[EventRecord]) -> None:
-        if at is not None and found.is_saved:
-            self._saver.saved(at)
+        self._saver.wrote(at, is_saved=found.is_saved)
         self.commits += 1
         self._events.queue.wrote(key)
         self._release(Lane.EVENT, key)
@@ -394,8 +395,7 @@ class Keeper:
         return partial(self._disk.append_batches, batches, at), done
 
     def _wrote_batches(self, key: int, at: Positions | None, found: Appended[Batch]) -> None:
-        if at is not None and found.is_saved:
-            self._saver.saved(at)
+        self._saver.wrote(at, is_saved=found.is_saved)
         self.commits += 1
         self._telemetry.queue.wrote(key)
         self._release(Lane.TELEMETRY, key)

@@ -29,6 +29,8 @@ class PositionSaver:
         self._cursors = cursors
         self._telemetry = telemetry
         self._moved_s: float | None = None
+        self._given: tuple[Lane, list[int]] | None = None
+        """What the writer thread was given last, until that is known to be on disk."""
 
     @property
     def is_pressing(self) -> bool:
@@ -72,11 +74,27 @@ class PositionSaver:
         return self.positions() if is_ahead else None
 
     def giving(self, lane: Lane, queue: LaneQueue[EventRecord] | LaneQueue[Batch]) -> None:
-        """Note that all of a lane is given to the writer thread: from now on it may be on disk."""
-        keys = [key for key, _ in queue.unwritten()]
+        """Note that all of a lane is given to the writer thread: from now on it may be on disk.
+
+        What of it is acknowledged already counts as saved, since `ahead_of` goes first; `unsure` if that failed.
+        """
+        self._given = lane, [key for key, _ in queue.unwritten()]
         queue.touched = queue.last_key
-        for each in self._cursors:
-            each.track(lane).note_given(keys)
+
+    def unsure(self) -> None:
+        """Note that what was given last may be on disk, and the positions that go ahead of it may not."""
+        if self._given is not None:
+            lane, keys = self._given
+            for each in self._cursors:
+                each.track(lane).note_given(keys)
+
+    def wrote(self, ahead: Positions | None, *, is_saved: bool) -> None:
+        """Note that what was given is on disk; `is_saved`: with the positions that went ahead of it."""
+        if ahead is not None and is_saved:
+            self.saved(ahead)
+        elif ahead is not None:
+            self.unsure()
+        self._given = None
 
     def saved(self, positions: Positions) -> None:
         """Note what is on disk."""

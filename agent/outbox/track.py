@@ -17,6 +17,8 @@ READ_LIMIT_S = 2.0
 """A disk that does not answer in this time is passed over: what is in memory goes out first."""
 READ_RETRY_S = 5.0
 """So long until it is asked again."""
+MOST_COUNTED = 10_000
+"""Acknowledged records that are counted while the disk does not know of them."""
 
 ReadPage = Callable[[Lane, int, int, int], Awaitable[Page]]
 """Reads records of a lane from disk: first number, the number behind the last, most."""
@@ -207,12 +209,16 @@ class Track(Generic[R]):
             return False
         # what the disk was not given is not sent again; should it be given all the same, `note_given` counts it
         if key <= self._queue.touched:
-            self._unsaved.add(key)
+            self._count((key,))
         return True
 
     def note_given(self, keys: Sequence[int]) -> None:
         """Note that the disk is given the records of these keys, rising."""
-        self._unsaved.update(self.done_among(keys))
+        self._count(self.done_among(keys))
+
+    def _count(self, keys: Sequence[int]) -> None:
+        # a disk may be bad for months: what is far beyond the window need not be exact
+        self._unsaved.update(keys[: max(0, MOST_COUNTED - len(self._unsaved))])
 
     def note_saved(self, place: Place) -> None:
         """Note what the disk knows to be acknowledged."""

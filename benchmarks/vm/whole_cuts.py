@@ -23,7 +23,6 @@ from pathlib import Path
 from agent.simulate.broker import run_broker
 from agent.simulate.proxy import LinkState, TcpProxy
 from benchmarks.agent_plant import BOX, Plant, PlantSize, site_text
-from benchmarks.agent_tap import Tap
 from benchmarks.outbox_kills import Result, Witness, until
 from benchmarks.outbox_writes import Accepted, Model
 from benchmarks.vm import promises
@@ -57,7 +56,7 @@ async def cut_often(
         broker = await stack.enter_async_context(run_broker())
         plant = await stack.enter_async_context(Plant(SIZE))
         link = await stack.enter_async_context(
-            TcpProxy(broker.host, broker.port, record=Tap(witness.take).record)
+            TcpProxy(broker.host, broker.port, record=witness.tap.record)
         )
         _first_disk(folder, disk, plant, link.port)
         loop = asyncio.get_running_loop()
@@ -88,12 +87,12 @@ async def cut_often(
             if not is_last:
                 accepted |= _promised(log)
                 _cut(disk, before, log, dice)
-            result.note_doubles(witness.ledger)
+            witness.twice.life_ended(console.read_text("utf-8", "replace"))
             told = (
                 f"life {number + 1}, {loop.time() - began_s:.0f} s: {len(accepted)} promised so far"
             )
             print(told, file=sys.stderr, flush=True)
-    result.count(accepted, heard, witness.ledger)
+    result.count(accepted, heard, witness)
     take_out(disk, "outbox", folder / "out")
     result.compare(folder / "out/outbox" / BOX, witness)
     return result

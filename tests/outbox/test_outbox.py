@@ -265,7 +265,9 @@ async def test_a_clean_end_sends_nothing_twice(tmp_path: Path) -> None:
         assert await second.cursor("cloud").take_batches(20) == []
 
 
-async def test_a_new_connection_gets_what_was_in_flight_again_in_order_and_nothing_else(tmp_path: Path) -> None:
+async def test_a_new_connection_gets_what_was_in_flight_again_in_order_and_nothing_else(
+    tmp_path: Path,
+) -> None:
     async with running(make(tmp_path)) as outbox:
         for number in range(10):
             outbox.append(event(f"e{number}"))

@@ -17,7 +17,7 @@ from agent.simulate.broker import Broker, run_broker
 from agent.simulate.proxy import TcpProxy
 from agent.uplink.decode import BatchSeen, EventSeen
 from tests.uplink.rig import until
-from tests.uplink.wire import UNSAVED, WINDOW, Plant, Wire, agent, agents
+from tests.uplink.wire import WINDOW, Plant, Wire, agent, agents
 
 
 @asynccontextmanager
@@ -95,7 +95,7 @@ async def test_nothing_is_lost_when_the_agent_is_killed_in_the_outage_twice(
         assert wire.ledger.is_complete, wire.ledger.proofs()
         streams = [each for each in wire.ledger.proofs() if each.lane == Lane.EVENT]
         assert [each.is_clean for each in streams] == [False, False, None]
-        assert wire.doubles <= 2 * (WINDOW + UNSAVED)
+        assert wire.doubles <= WINDOW
         assert_events_first(wire, plant.events)
 
 

@@ -28,8 +28,7 @@ from tests.uplink.samples import BOOT, SITE
 
 ROOT = "plantroom/v1"
 WINDOW = 20
-UNSAVED = 10
-"""What the outbox's saved position may lag behind (docs/outbox.md)."""
+"""What may come twice after a crash or a lost link (docs/outbox.md)."""
 
 
 class Wire:
