@@ -190,7 +190,10 @@ async def kill_often(kills: int, seed: int, folder: Path, *, stalls_s: float = 0
                     # its farewell is on disk before it can be sent, and goes out at the next start
                     accepted, heard = noted(notes), set(witness.acknowledged)
                 toggling.cancel()
-            witness.twice.life_ended((folder / "log").read_bytes()[said:].decode())
+            log = (folder / "log").read_bytes()[said:].decode("utf-8", "replace")
+            witness.twice.life_ended(log)
+            if not is_up:
+                result.notes.append(f"life {number + 1}: {log[-4000:]}")
     result.count(accepted, heard, witness)
     result.compare(folder / "data/outbox" / BOX, witness)
     return result
