@@ -73,6 +73,8 @@ class FakeCursor:
         while (oldest := next(iter(held), None)) in self._done:
             assert oldest is not None
             del held[oldest]
+            self._done.discard(oldest)
+            self._given.discard(oldest)
         self.acked.append(key)
 
     def set_aside(self, record: Batch | EventRecord, reason: str) -> None:
