@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from agent.cli.outbox import Format
+from agent.core.effects import EventKind
 from agent.outbox.records import Batch, EventRecord, Lane
 from agent.outbox.shelf import Shelf
 from agent.uplink import codec
@@ -131,7 +132,10 @@ def iso(wall_ms: int) -> str:
 
 
 def stored_stats(shelf: Shelf) -> dict[str, Any]:
-    """Return the figures of an outbox nobody runs, in the shape of the agent's own."""
+    """Return the figures of an outbox nobody runs, in the shape of the agent's own.
+
+    `dropped` is what the event log tells of all lives it reaches back to.
+    """
     positions = shelf.positions()
     lanes: dict[Lane, dict[str, Any]] = {
         lane: {
@@ -157,6 +161,10 @@ def stored_stats(shelf: Shelf) -> dict[str, Any]:
         segment, told = looked.segment, lanes[lane]
         if segment is None:
             continue
+        if lane is Lane.EVENT:
+            for lost, why, count in _told_lost(shelf, number):
+                dropped = lanes[lost]["dropped"]
+                dropped[why] = dropped.get(why, 0) + count
         told["bytes"] += segment.bytes
         told["records"] += _after(segment.first, segment.last, segment.records, done[lane])
         if segment.last > done[lane] and told["oldest"] is None:
@@ -175,6 +183,18 @@ def stored_stats(shelf: Shelf) -> dict[str, Any]:
         "unsent": unsent,
         "quarantine": shelf.set_aside(),
     }
+
+
+def _told_lost(shelf: Shelf, number: int) -> Iterator[tuple[Lane, str, int]]:
+    """Yield lane, reason and count of each loss that a file of events tells."""
+    for _, record, _ in shelf.records(Lane.EVENT, number):
+        event = record.event if isinstance(record, EventRecord) else None
+        if event is None or event.kind not in (EventKind.GAP, EventKind.DAMAGE):
+            continue
+        lane, count = event.detail.get("lane"), event.detail.get("count")
+        if lane in set(Lane):
+            why = str(event.detail.get("reason")) if event.kind is EventKind.GAP else "damage"
+            yield Lane(lane), why, count if isinstance(count, int) else 1
 
 
 def _after(first: int, last: int, records: int, done: int) -> int:

@@ -58,6 +58,15 @@ def test_stat_of_a_box_at_rest_tells_what_is_kept_and_owed(data: Path) -> None:
     assert "does not run here" in shown
 
 
+def test_stat_of_a_box_at_rest_tells_what_was_given_up_in_earlier_lives(data: Path) -> None:
+    assert "none" in plantroom("stat", "--data", str(data)).output
+    assert plantroom("purge", "telemetry", "--data", str(data), "--yes").exit_code == 0
+    events, telemetry = answer("stat", "--data", str(data))["lanes"]
+    assert events["dropped"] == {}
+    assert telemetry["dropped"] == {"purged": 5}
+    assert "5 purged" in plantroom("stat", "--data", str(data)).output
+
+
 def test_verify_reads_everything_and_names_damage(data: Path) -> None:
     body = answer("verify", "--data", str(data))
     assert body == {"files": 2, "records": 12 + 5, "damages": [], "live": False}
