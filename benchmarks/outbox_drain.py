@@ -42,6 +42,8 @@ from drivers.reading import Quality, Reading
 from drivers.tasks import TaskGroup
 
 EVENT_S = 0.05
+AT_ONCE = 10_000
+"""Readings of a backlog put in at once: 3.5 MB of the 16 that memory may hold."""
 STILL_S = 60.0
 """A drain of which nothing is acknowledged for so long has failed."""
 EVENT_LIMIT_S = 1.0
@@ -173,8 +175,12 @@ HEAD = (
 
 
 async def fill(root: Path, run: Run, clock: SystemClock) -> int:
-    """Leave a backlog on disk, as an outage does; return in how many batches."""
-    outbox = _outbox(root, clock, run)
+    """Leave a backlog on disk, as an outage does; return in how many batches.
+
+    Raises:
+        RuntimeError: some of it did not fit into memory while the disk was slow.
+    """
+    outbox = _outbox(root, clock, run, commit_interval_s=0.0)
     async with TaskGroup() as tasks:
         running = tasks.create_task(outbox.run(), name="outbox")
         await outbox.recovered()
@@ -188,16 +194,26 @@ async def fill(root: Path, run: Run, clock: SystemClock) -> int:
                     at=clock.stamp(),
                 )
             )
-            if number % 2000 == 1999:
-                await asyncio.sleep(0.02)
+            if number % AT_ONCE == AT_ONCE - 1:
+                # a busy machine writes slower than this fills memory
+                commits = outbox.stats().commits
+                while outbox.stats().commits == commits:  # noqa: ASYNC110 - the disk calls nobody
+                    await asyncio.sleep(0.005)
         running.cancel()
     await outbox.close(60.0)
-    return outbox.stats().lanes[1].last_seq
+    lane = outbox.stats().lanes[1]
+    if lane.dropped:
+        raise RuntimeError(f"the backlog is not whole: {lane.dropped}")
+    return lane.last_seq
 
 
-def _outbox(root: Path, clock: SystemClock, run: Run) -> Outbox:
+def _outbox(root: Path, clock: SystemClock, run: Run, commit_interval_s: float = 5.0) -> Outbox:
     return Outbox(
-        OutboxSpec(directory=root, batch_readings=run.record_readings),
+        OutboxSpec(
+            directory=root,
+            batch_readings=run.record_readings,
+            commit_interval_s=commit_interval_s,
+        ),
         box="box",
         boot="boot",
         clock=clock,
