@@ -40,7 +40,7 @@ bench: $(VENV)/.installed-dev
 	exit $$failed
 
 ## Cut the power of a small arm64 machine under QEMU: thousands of times from the log of its disk, and twenty
-## times for good with the real agent in it (half an hour; installs QEMU and fails where it cannot).
+## times for good with the real agent in it (a quarter of an hour; installs QEMU and fails where it cannot).
 vm-test: $(VENV)/.installed-dev
 	@sh benchmarks/vm/packages.sh
 	@failed=0; \
