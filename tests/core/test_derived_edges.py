@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import nan
 
 import pytest
@@ -246,6 +247,14 @@ def test_time_does_not_go_back_for_a_derived_point() -> None:
     assert mixed.at == reading("a", 1.0, 6).at
     (later,) = told(derivation, reading("b", 3.0, 5.5))
     assert later.at == reading("a", 1.0, 6).at
+
+
+def test_of_two_stamps_of_one_moment_between_which_the_clock_was_set_the_newer_is_told() -> None:
+    derivation = Derivation([spec("sum", "a", "b")])
+    unset = Stamp(400.0, 77, ClockState.UNSYNCED)
+    told(derivation, *(replace(reading(name, 1.0, 0), at=unset) for name in "ab"))
+    (after,) = told(derivation, replace(reading("b", 2.0, 0), at=Stamp(400.0, 1_750_000_000_000)))
+    assert after.at == Stamp(400.0, 1_750_000_000_000)
 
 
 @pytest.mark.parametrize("clock", list(ClockState))

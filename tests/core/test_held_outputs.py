@@ -88,8 +88,40 @@ def test_what_is_held_may_be_made_active_and_then_stays_so() -> None:
     assert whole(made) == [closed("valve")]
 
 
-def test_what_came_after_all_memory_is_not_taken_for_running_before() -> None:
-    made = world(output("valve", "valve"))
+def test_a_valve_still_open_from_before_is_tested_without_being_shut_first() -> None:
+    made = world(output("valve", "valve", min_off_s=60.0, test_max_s=20.0))
+    opened_and_no_longer_asked_for(made)
+    assert order(made, "output", "valve", is_on=True, duration_s=20.0) == "done"
+    assert whole(made) == []
+    assert wait(made, 19.9) == ["valve"]
+    assert wait(made, 0.1) == []
+
+
+def test_a_valve_held_open_for_its_longest_time_is_shut_when_all_memory_has_come() -> None:
+    made = world(output("valve", "valve", min_off_s=60.0, max_on_s=5.0, test_max_s=20.0))
+    opened_and_no_longer_asked_for(made)
+    assert order(made, "output", "valve", is_on=True, duration_s=20.0) == "done"
+    wait(made, 6)
+    made.events.clear()
+    assert whole(made) == [closed("valve")]
+    (event,) = made.events
+    assert (event.to_state, event.code) == ("blocked", "max_on_time")
+    assert event.at == made.clock.stamp()
+
+
+def opened_and_no_longer_asked_for(made: World) -> None:
+    half_started(made)
+    made.read(dict.fromkeys(POINTS, False))
+    assert read(made, smoke_1=True) == ["valve"]
+    read(made, smoke_1=False)
+    order(made, "ack")
+    order(made, "reset")
+    assert made.active_outputs() == ["valve"], "nobody knows yet what else asks for it"
+
+
+@pytest.mark.parametrize("kind", ["valve", "relay"])
+def test_what_came_after_all_memory_is_not_taken_for_running_before(kind: str) -> None:
+    made = world(output("valve", kind))
     half_started(made)
     whole(made)
     made.read(dict.fromkeys(POINTS, False))
@@ -142,6 +174,7 @@ def test_late_orders_that_know_no_cut_end_none_that_an_alarm_asks_for() -> None:
     late_orders(made, NO_ORDERS)
     assert made.active_outputs() == ["supply"]
     assert made.engine.snapshot(None).orders.cut == {"supply"}
+    assert made.engine.standing_orders().cut == {"supply"}
 
 
 # -- patterns, causes --------------------------------------------------------------------------------

@@ -12,16 +12,20 @@ from agent.core.engine import Engine
 from agent.core.memory import NO_ORDERS, AlarmMemory, Orders
 from agent.core.spec import (
     AlarmClass,
+    Condition,
     Contact,
+    Flat,
     PointKind,
     PointSpec,
     RuleSpec,
+    Scheduled,
     Side,
     SiteSpec,
     Threshold,
 )
 from agent.core.standing import Left
 from drivers.clock import ClockState, ManualClock
+from tests.core.test_engine import point, rule, site
 from tests.core.test_standing import (
     SITE,
     alarm_events,
@@ -32,6 +36,7 @@ from tests.core.test_standing import (
     start_anew,
     view,
 )
+from tests.core.test_voting import Utc
 from tests.core.timeline import World
 
 
@@ -241,3 +246,22 @@ def test_a_test_alarm_that_the_drill_of_now_does_not_take_in_becomes_real(when: 
     assert not view(after, "fire-a").is_test
     assert view(after, "fire-a").state is AlarmState.ACTIVE_UNACKED
     assert after.outputs["siren"] is True
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Scheduled(calendar=Utc(), days=frozenset(), from_min=0, to_min=60),
+        Flat(point="p", for_s=60.0, within=1.0),
+    ],
+)
+def test_an_alarm_remembered_late_is_judged_at_once_by_the_clocks_of_now(
+    condition: Condition,
+) -> None:
+    made = World(site(rule(condition=condition), points=(point(),)))
+    made.read({"p": 5.0})
+    made.read({"p": 9.0})
+    stood = AlarmMemory(rule="r", state=AlarmState.ACTIVE_ACKED, since_wall_ms=5)
+    made.do(made.engine.restore(stood, made.clock.stamp()))
+    assert made.alarms() == {}
+    assert not view(made, "r").is_unknown

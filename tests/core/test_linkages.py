@@ -195,6 +195,18 @@ def test_an_interlock_goes_before_every_demand_and_is_told() -> None:
     assert read(made, door=False) == ["fan"]
 
 
+def test_an_interlock_whose_off_delay_runs_forbids_still() -> None:
+    made = world(output("fan", interlock="interlock.fan"))
+    lock = rule("interlock.fan", "door", "technical", needs_ack=False, off_delay_s=10.0)
+    made = World(replace(made.site, rules=(*RULES[:-1], lock)))
+    read(made, **dict.fromkeys(("smoke_1", "smoke_2", "call", "door"), False))
+    read(made, door=True)
+    read(made, smoke_1=True)
+    assert read(made, door=False) == []
+    assert wait(made, 9.9) == []
+    assert wait(made, 0.1) == ["fan"]
+
+
 def test_an_unknown_interlock_starts_nothing_and_stops_nothing() -> None:
     made = world(output("fan", interlock="interlock.fan"))
     read(made, door=None)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.effects import EventKind
+from agent.core.effects import EventKind, Telemeter
 from agent.core.spec import AllOf, Contact, Linkage
 from drivers.reading import Value
 from tests.core.test_linkages import POINTS, order, output, read, rule, wait, world
@@ -101,3 +101,17 @@ def test_a_reset_that_followed_is_not_refused_later() -> None:
     known = len(made.events)
     wait(made, 60)
     assert made.events[known:] == []
+
+
+def test_a_reading_of_the_moment_the_blanking_ends_counts_and_is_kept_when_it_comes_late() -> None:
+    made = lined()
+    read(made, smoke_1=True)
+    order(made, "ack")
+    order(made, "reset", "a")
+    wait(made, 15.0)
+    ended = made.reading("smoke-1", True)
+    made.values["smoke-1"] = False
+    wait(made, 2.0)
+    effects = made.do(made.engine.on_readings([ended], made.clock.stamp()))
+    assert effects == [Telemeter(reading=ended)]
+    assert made.engine.late_readings == 1

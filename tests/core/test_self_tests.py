@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.effects import Event, EventKind
+from agent.core.effects import Event, EventKind, SetOutput
+from agent.core.memory import TESTED
 from agent.core.spec import OutputSpec, SelfTest
 from drivers.clock import ClockState, ManualClock
 from drivers.reading import Value
@@ -80,6 +81,8 @@ def test_a_self_test_is_written_down_whole(clock: ManualClock) -> None:
         )
     ]  # fmt: skip
     assert made.active_outputs() == ["siren"]
+    switched = [each for each in made.effects if isinstance(each, SetOutput)][-1]
+    assert switched.cause == TESTED, "no alarm: it does not count as running for one"
     assert wait(made, FOR_S - 0.1) == ["siren"]
     assert wait(made, 0.1) == []
 
