@@ -76,6 +76,14 @@ def test_the_time_between_two_runs_counts_once_and_never_lengthens() -> None:
     assert over.until_s == 17.0, "over at once, and not before now"
 
 
+def test_what_a_clock_that_was_set_has_counted_at_the_start_is_not_counted_again() -> None:
+    standing = Standing("bo", "works", 0.0)
+    standing.remembered(Left(seconds=100.0, at=Stamp(5.0, 0, SET)), Stamp(7.0, 20_000, SET))
+    assert standing.until_s == 87.0
+    standing.clock_was_set(Stamp(8.0, 90_000, SET))
+    assert standing.until_s == 87.0, "the clock was put forward since"
+
+
 def test_an_order_of_this_run_has_no_time_between_runs() -> None:
     standing = Standing("bo", "works", 50.0)
     standing.clock_was_set(Stamp(7.0, 10**9, SET))
