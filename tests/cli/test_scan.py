@@ -269,7 +269,7 @@ async def test_a_device_that_looks_at_no_id_is_told_as_one() -> None:
 async def test_what_is_no_answer_is_told_and_not_taken_for_a_device(kind: FaultKind) -> None:
     async with RtuLine([air(2)], ledger()) as line:
         line.station.faults.script(2, [Fault(kind=kind)] * 4)
-        units, garbled, _, _ = await scan(SerialPort(path=line.path), 3)
+        units, garbled, _, _ = await scan(SerialPort(path=line.path), 3, timeout_s=0.2)
     assert (units, garbled) == ([], [2])
 
 
