@@ -99,6 +99,9 @@ class Timed:
             self.first_s = self._clock.mono_s()
         return taken
 
+    def goes_regardless(self, record: EventRecord | Batch) -> bool:
+        return self._cursor.goes_regardless(record)
+
     def done(self, record: EventRecord | Batch) -> None:
         now_s = self._clock.mono_s()
         if isinstance(record, Batch):

@@ -49,6 +49,12 @@ class Cursor(Protocol):
     async def take_batches(self, most: int, *, regardless: bool = False) -> Sequence[Batch]:
         """Return up to `most` next batches; may be none. Sealed by age or size; needs not be on disk."""
 
+    def goes_regardless(self, record: EventRecord | Batch) -> bool:
+        """Return whether a record handed out before, which the broker refused, may be sent again `regardless`.
+
+        One for which this is true counts as taken so.
+        """
+
     def done(self, record: EventRecord | Batch) -> None:
         """Note that the broker has acknowledged this record (PUBACK)."""
 

@@ -109,13 +109,29 @@ class UplinkCursor:
         """Return up to `most` next sealed batches; none while a backlog has to wait."""
         if self._replay.pause_s():
             return ()
-        if regardless:
-            taken = self.batches.take_regardless(most, live_too=False)
-            self._tell_beyond()
-        else:
-            taken = await self.batches.take(most)
+        taken = await self._next_batches(most, regardless=regardless)
+        if not taken and self._is_open() and not self._is_saving():
+            # Nobody may wait here while the disk is stuck, and so nobody seals.
+            self._seal()
+            taken = await self._next_batches(most, regardless=regardless)
         self._replay.note(taken)
         return [self._dated_batch(each) for each in taken]
+
+    async def _next_batches(self, most: int, *, regardless: bool) -> Sequence[Batch]:
+        if not regardless:
+            return await self.batches.take(most)
+        taken = self.batches.take_regardless(most, live_too=False)
+        self._tell_beyond()
+        return taken
+
+    def goes_regardless(self, record: EventRecord | Batch) -> bool:
+        """Return whether a record the broker refused need not wait for a stuck disk either."""
+        if isinstance(record, Batch):
+            goes = self.batches.goes_regardless(record, live_too=False)
+        else:
+            goes = self.events.goes_regardless(record, live_too=True)
+        self._tell_beyond()
+        return goes
 
     def done(self, record: EventRecord | Batch) -> None:
         """Note that the broker has acknowledged this record; a second time changes nothing."""

@@ -161,13 +161,23 @@ class Track(Generic[R]):
 
         `live_too`: and what came since the connection began.
         """
-        start = self._queue.written + 1
-        if live_too:
-            start = min(start, self._live_from)
+        start = self._regardless_from(live_too=live_too)
         found = self._take_held(most, max(start, self._catch_up()))
         touched = self._queue.touched
         self.regardless += sum(self._in_flight[each.stream, each.seq] <= touched for each in found)
         return found
+
+    def goes_regardless(self, record: R, *, live_too: bool) -> bool:
+        """Return whether what was handed out before may go once more regardless; counted if so."""
+        key = self._in_flight.get((record.stream, record.seq))
+        if key is None or key < self._regardless_from(live_too=live_too):
+            return False
+        self.regardless += key <= self._queue.touched
+        return True
+
+    def _regardless_from(self, *, live_too: bool) -> int:
+        unwritten = self._queue.written + 1
+        return min(unwritten, self._live_from) if live_too else unwritten
 
     def _catch_up(self) -> int:
         """Turn what memory no longer holds into a span to read from disk; return the first key held."""

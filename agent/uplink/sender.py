@@ -362,9 +362,12 @@ class Sender:
 
     async def _probe(self, held: list[EventRecord] | list[Batch]) -> None:
         for _ in range(len(held)):
-            while self._slots <= 0 or self._doubtful >= WINDOW:  # noqa: ASYNC110 - the disk calls nobody
+            while self._room <= 0:  # noqa: ASYNC110 - the disk calls nobody
                 await asyncio.sleep(EVENT_LOOK_S)
-            record = held.pop(0)
+            index = self._first_to_go(held)
+            if index is None:
+                return
+            record = held.pop(index)
             key = (record.stream, record.seq)
             messages = self._messages(record)
             if messages is None:
@@ -375,6 +378,13 @@ class Sender:
                 self._batches += 1
             if not await self._deliver(record, messages):
                 return
+
+    def _first_to_go(self, held: Sequence[Record]) -> int | None:
+        """Return which to try first; None while all have to wait for a stuck disk."""
+        if not self._is_beyond:
+            return 0
+        going = (at for at, each in enumerate(held) if self._cursor.goes_regardless(each))
+        return next(going, None)
 
     def _messages(self, record: Record) -> Sequence[Message] | None:
         """Return what to publish; None: no message can be made of it, it is set aside and told."""

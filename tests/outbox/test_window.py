@@ -206,6 +206,46 @@ async def test_an_event_whose_own_write_hangs_goes_beyond_the_window_and_that_is
         await until(lambda: cursor.unsaved() == 0)
 
 
+async def test_what_a_broker_refused_goes_again_regardless_where_it_would_have_gone_so_at_first(
+    tmp_path: Path,
+) -> None:
+    disk = FailingDisk()
+    async with running(make(tmp_path, files=disk, batch_readings=1), close_s=None) as outbox:
+        cursor = outbox.cursor("cloud")
+        openings = await take_events(cursor, 2, done=False)
+        cursor.rewind()
+        before = await take_events(cursor, 2, done=False)
+        outbox.append(event())
+        (since,) = await take_events(cursor, 1, done=False)
+        outbox.add(reading())
+        (batch,) = await cursor.take_batches(1)
+        assert before == openings
+        assert not any(cursor.goes_regardless(each) for each in before)
+        assert outbox.stats().beyond_window == 0
+        # on disk, so that it may come twice: told
+        assert cursor.goes_regardless(since)
+        assert outbox.stats().beyond_window == 1
+        # in memory alone
+        assert cursor.goes_regardless(batch)
+        assert outbox.stats().beyond_window == 1
+
+
+@pytest.mark.parametrize("regardless", [False, True])
+async def test_readings_wait_for_no_more_of_them_while_the_disk_is_stuck(
+    tmp_path: Path, regardless: bool
+) -> None:
+    disk = FailingDisk()
+    async with running(make(tmp_path, files=disk), close_s=None) as outbox:
+        cursor = outbox.cursor("cloud")
+        await take_events(cursor, 2)
+        disk.fail(errno.EIO, "pwrite", "sync_data", "sync_file")
+        outbox.append(event())
+        await until(lambda: bool(outbox.stats().fault))
+        outbox.add(reading(7.0))
+        (batch,) = await cursor.take_batches(1, regardless=regardless)
+        assert [each.value for each in batch.readings] == [7.0]
+
+
 async def test_the_disk_learns_what_was_acknowledged_behind_one_that_was_not(
     tmp_path: Path,
 ) -> None:

@@ -62,6 +62,9 @@ class FakeCursor:
         self._given.update(found)
         return [held[key] for key in found]
 
+    def goes_regardless(self, record: Batch | EventRecord) -> bool:
+        return (record.stream, record.seq) not in self.safe
+
     def done(self, record: Batch | EventRecord) -> None:
         key = (record.stream, record.seq)
         assert key in self._given, f"{key} is done and was never handed out"

@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from agent.outbox.contract import WINDOW
 from agent.uplink.session import Timing
 from drivers.backoff import Backoff
 from drivers.clock import ManualClock
@@ -101,6 +102,25 @@ async def test_refused_states_are_shown_when_they_are_allowed_and_the_fault_clea
         await until(lambda: bool(seen.states) and bool(seen.alarms))
         assert [each.reading.value for each in seen.states] == [4.0]
         assert rig.uplink.stats().connects == 1
+
+
+async def test_what_was_refused_is_tried_again_though_the_disk_is_stuck() -> None:
+    refusing = Script(puback_code={"event/": 135, "state/": 135})
+    async with scripted(refusing) as script, running(script.port, timing=QUICK) as rig:
+        rig.cursor.put(event(1), event(2))
+        rig.cursor.safe = {("e1", 1)}
+        await until(lambda: sum("event/" in each for each in script.topics) >= 2)
+        rig.cursor.unsaved_now, rig.cursor.is_stuck_now = WINDOW, True
+        rig.board.put_state(reading(3.0))
+        await asyncio.sleep(0.3)
+        script.puback_code.clear()
+        script.topics.clear()
+        await until(lambda: any("state/" in each for each in script.topics), 2)
+        await until(lambda: rig.cursor.acked == [("e1", 2)], 2)
+        await asyncio.sleep(0.3)
+        assert rig.cursor.unsent() == 2, "what is safe on disk waits for it"
+        rig.cursor.unsaved_now, rig.cursor.is_stuck_now = 0, False
+        await until(lambda: rig.cursor.unsent() == 0, 2)
 
 
 async def test_run_again_after_it_was_stopped_tells_anew_how_the_link_is(
