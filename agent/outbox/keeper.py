@@ -28,6 +28,7 @@ from agent.outbox.remembering import Remembering
 from agent.outbox.saving import PositionSaver
 from agent.outbox.spec import LOOK_S, OutboxSpec
 from agent.outbox.telemetry import TelemetryStore
+from agent.outbox.turns import Turns
 from agent.outbox.worker import Worker
 from drivers.clock import Clock
 
@@ -79,7 +80,7 @@ class Keeper:
         self._worker = Worker("outbox writer")
         self._wake = asyncio.Event()
         self._job: _Job | None = None
-        self._last_job = ""
+        self._turns = Turns()
         self._retry_s = 0.0
         self._saver = PositionSaver(disk, cursors, telemetry.queue)
         self._remembering = Remembering(disk, boot, events.queue)
@@ -246,7 +247,6 @@ class Keeper:
 
     def _end(self, job: _Job, now_s: float) -> None:
         self._job = None
-        self._last_job = job.name
         try:
             outcome = job.future.result()
         except OSError as error:
@@ -290,11 +290,8 @@ class Keeper:
         if not due:
             return
         names = [name for name, _ in due]
-        # the step after the last one in turn, so that none is starved by a stream of events
-        index = (names.index(self._last_job) + 1) % len(due) if self._last_job in names else 0
-        if "positions" in names and self._last_job != "positions" and self._saver.is_pressing:
-            index = names.index("positions")
-        name, (work, finish) = due[index]
+        name = self._turns.next(names, is_pressing=self._saver.is_pressing)
+        work, finish = dict(due)[name]
         if name == "events":
             self._saver.giving(Lane.EVENT, self._events.queue)
         elif name == "telemetry":
