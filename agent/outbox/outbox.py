@@ -32,9 +32,12 @@ from agent.outbox.snapshot import load_snapshot
 from agent.outbox.spec import OutboxSpec
 from agent.outbox.telemetry import TelemetryStore
 from agent.outbox.track import READ_LIMIT_S, Track
-from agent.outbox.worker import Worker
+from agent.outbox.worker import T, Worker
 from drivers.clock import Clock
 from drivers.reading import Reading
+
+MOST_READS = 64
+"""Reads that may wait for a disk that does not answer; whoever comes next is told at once that it does not."""
 
 
 class Outbox:
@@ -196,7 +199,7 @@ class Outbox:
             condition = None if kind is None else where("kind") == kind.value
             search = partial(self._readers[Lane.EVENT].search, segments, condition, limit, stop)
             async with asyncio.timeout(READ_LIMIT_S):
-                found += (await self._reading.submit(search))[: limit - len(found)]
+                found += (await self._reading_of(search))[: limit - len(found)]
         return found
 
     @property
@@ -237,10 +240,16 @@ class Outbox:
     def _passed_over(self, lane: Lane, number: int, stream: str, seq: int) -> None:
         self._keeper.losses.passed_over(lane, number, stream, seq)
 
+    async def _reading_of(self, look: Callable[[], T]) -> T:
+        # a read of a dying card may never return, and those behind it would gather for as long as the agent lives
+        if self._reading.waiting >= MOST_READS:
+            raise TimeoutError("the disk has not answered earlier reads")
+        return await self._reading.submit(look)
+
     async def _read(self, lane: Lane, start: int, stop: int, most: int) -> Page:
         while True:
             segments = self._disk.segments(lane)
-            page = await self._reading.submit(
+            page = await self._reading_of(
                 partial(self._readers[lane].read, segments, start, stop, most)
             )
             listed = {each.number for each in self._disk.segments(lane)}

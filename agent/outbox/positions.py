@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import zlib
+from bisect import bisect_right
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from agent.outbox.files import Files
@@ -35,9 +37,10 @@ class Place:
 
     def has(self, number: int) -> bool:
         """Whether a number is acknowledged."""
-        return number <= self.position or any(
-            first <= number <= last for first, last in self.beyond
-        )
+        if number <= self.position:
+            return True
+        index = bisect_right(self.beyond, (number, inf))
+        return index > 0 and number <= self.beyond[index - 1][1]
 
 
 Positions = dict[str, dict[Lane, Place]]

@@ -22,6 +22,13 @@ class Worker:
         self._name = name
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._given = 0
+        self._ended = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs are not done; of those somebody gave up waiting for too."""
+        return self._given - self._ended
 
     def submit(self, job: Callable[[], T]) -> asyncio.Future[T]:
         """Queue a job and return its outcome to come, on the running loop.
@@ -38,10 +45,12 @@ class Worker:
                 outcome = job()
             except BaseException as caught:  # noqa: BLE001 - handed to whoever awaits the job
                 error = caught
+            self._ended += 1  # on one thread only
             # a closed loop has nobody left to tell
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_settle, future, outcome, error)
 
+        self._given += 1
         self._jobs.put(run)
         if self._thread is None:
             self._thread = threading.Thread(

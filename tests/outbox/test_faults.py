@@ -14,7 +14,8 @@ import pytest
 
 from agent.core.effects import EventKind
 from agent.core.spec import AlarmClass
-from agent.outbox import bounds, keeper
+from agent.outbox import bounds, keeper, track
+from agent.outbox import outbox as outbox_module
 from agent.outbox.records import EventRecord
 from tests.outbox.room import (
     FailingDisk,
@@ -415,3 +416,31 @@ async def test_a_directory_removed_under_the_agent_is_noticed_and_made_anew(tmp_
         await again.recovered()
         # what the file in use held was still in memory, and stands in a new one
         assert subjects(await again.events(10)) == ["after", "during", "before"]
+
+
+async def test_reads_a_disk_never_answers_do_not_gather(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(track, "READ_LIMIT_S", 0.002)
+    monkeypatch.setattr(track, "READ_RETRY_S", 0.005)
+    monkeypatch.setattr(outbox_module, "MOST_READS", 8)
+    async with running(make(tmp_path), close_s=None) as outbox:
+        for _ in range(3):
+            outbox.append(event())
+        await until(lambda: not outbox._events.queue.has_unwritten)
+    files = FailingDisk()
+    async with running(make(tmp_path, files=files), close_s=None) as outbox:
+        await outbox.recovered()
+        cursor = outbox.cursor("cloud")
+        files.read_gate.clear()
+        try:
+            for _ in range(50):
+                await cursor.take_events(20)
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.002):
+                        await outbox.events(100)
+            assert outbox._reading.waiting == 8
+        finally:
+            files.read_gate.set()
+        cursor.rewind()
+        assert subjects(await take_events(cursor, 7)) == ["smoke"] * 3

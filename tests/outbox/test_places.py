@@ -41,6 +41,14 @@ def test_spans_hold_what_a_set_of_numbers_holds(
     assert (inside, outside) == (asked & numbers, asked - numbers)
 
 
+@given(NUMBERS, st.sets(NUMBERS), NUMBERS)
+def test_a_place_has_what_was_acknowledged(position: int, beyond: set[int], number: int) -> None:
+    done = {each for each in beyond if each > position + 1}
+    spans = Spans((each, each + 1) for each in done)
+    place = Place(position, tuple((first, stop - 1) for first, stop in spans))
+    assert place.has(number) is (number <= position or number in done)
+
+
 def test_a_place_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
     many = tuple((first, first + 2) for first in range(1_000_020, 1_003_000, 4))
     places = {
