@@ -131,6 +131,29 @@ def test_what_came_after_all_memory_is_not_taken_for_running_before(kind: str) -
     assert read(made, smoke_2=True) == []
 
 
+def test_a_relay_that_works_by_dropping_out_in_turn_is_not_told_to_rest_before_all_memory() -> None:
+    made = world(output("x", is_energised_when_active=False, stagger_s=5.0))
+    half_started(made)
+    assert made.outputs == {}
+    assert whole(made) == [closed("x")]
+
+
+def test_what_ran_and_was_told_since_is_started_again_by_no_interlock_that_is_not_known() -> None:
+    made = world(output("fan", interlock="interlock.fan"))
+    made.engine = Engine(
+        made.site, orders=Orders(running=frozenset({"fan"})), is_memory_whole=False
+    )
+    made.do(made.engine.start(made.clock.stamp()))
+    made.read(dict.fromkeys(POINTS, False))
+    assert read(made, smoke_1=True) == ["fan"]
+    read(made, smoke_1=False)
+    order(made, "ack")
+    order(made, "reset")
+    assert made.active_outputs() == []
+    read(made, door=None)
+    assert read(made, smoke_1=True) == []
+
+
 def test_equipment_that_was_told_to_rest_at_the_start_does_not_run_on_by_late_orders() -> None:
     made = world(output("fan"))
     made.engine = Engine(made.site)
@@ -215,6 +238,21 @@ def test_what_time_moves_names_the_alarm_that_asks() -> None:
     read(made, smoke_1=True)
     wait(made, 60)
     assert said(made) == [("fan", True, "smoke-a", Pattern.STEADY)]
+
+
+def test_what_is_asked_for_and_rests_is_told_no_pattern() -> None:
+    named = ((AlarmClass.FIRE, Pattern.TEMPORAL_3),)
+    made = world(output("siren", "siren", patterns=named, interlock="interlock.fan"))
+    read(made, door=True)
+    made.effects.clear()
+    read(made, smoke_1=True)
+    assert said(made) == []
+    read(made, door=False)
+    read(made, door=True)
+    assert said(made) == [
+        ("siren", True, "smoke-a", Pattern.TEMPORAL_3),
+        ("siren", False, "smoke-a", Pattern.STEADY),
+    ]
 
 
 def test_a_class_no_pattern_is_named_for_sounds_steadily() -> None:

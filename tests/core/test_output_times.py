@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from agent.core.engine import Engine
 from tests.core.test_linkages import output, read, wait, world
+from tests.core.test_linkages_restarted import STANDS
 
 
 def test_a_siren_is_asked_anew_by_a_new_alarm_only_and_not_by_what_else_moves() -> None:
@@ -21,3 +23,29 @@ def test_loads_follow_each_other_however_short_their_turn_is(stagger_s: float) -
     made = world(*(output(f"fan-{n}", stagger_s=stagger_s) for n in (1, 2)))
     assert read(made, smoke_1=True) == ["fan-1"]
     assert wait(made, stagger_s) == ["fan-1", "fan-2"]
+
+
+@pytest.mark.parametrize("stagger_s", [0.5, 1.0, 2.0])
+def test_power_returns_in_turn_after_a_start_however_short_the_turn_is(stagger_s: float) -> None:
+    shed = (
+        output(f"shed-{n}", "cut-off", is_energised_when_active=False, stagger_s=stagger_s)
+        for n in (1, 2)
+    )
+    made = world(*shed)
+    assert made.active_outputs() == ["shed-2"]
+    assert wait(made, stagger_s) == []
+
+
+def test_a_cut_off_without_a_turn_has_not_just_begun_to_rest_at_the_start() -> None:
+    made = world(output("cut", "cut-off", is_energised_when_active=False, min_off_s=60.0))
+    assert read(made, smoke_1=True) == ["cut"]
+
+
+def test_what_is_cut_from_the_start_on_is_cut_for_its_longest_time() -> None:
+    cut = output("cut", "cut-off", is_energised_when_active=False, stagger_s=5.0, max_on_s=30.0)
+    made = world(cut)
+    made.engine = Engine(made.site, (STANDS,))
+    made.do(made.engine.start(made.clock.stamp()))
+    assert made.active_outputs() == ["cut"]
+    assert wait(made, 29.9) == ["cut"]
+    assert wait(made, 0.1) == []
