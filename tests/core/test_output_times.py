@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.core.engine import Engine
-from tests.core.test_linkages import output, read, wait, world
+from agent.core.spec import LampSign
+from tests.core.test_linkages import order, output, read, wait, world
 from tests.core.test_linkages_restarted import STANDS
 
 
@@ -49,3 +50,13 @@ def test_what_is_cut_from_the_start_on_is_cut_for_its_longest_time() -> None:
     assert made.active_outputs() == ["cut"]
     assert wait(made, 29.9) == ["cut"]
     assert wait(made, 0.1) == []
+
+
+def test_a_lamp_that_must_rest_is_told_so_in_the_moment_of_the_command_it_shows() -> None:
+    made = world(output("lamp", "lamp", shows=LampSign.MANUAL, interlock="interlock.fan"))
+    read(made, door=True)
+    made.clock.advance(0.5)
+    made.events.clear()
+    assert order(made, "mode", mode="manual") == "done"
+    (event,) = [each for each in made.events if each.to_state == "blocked"]
+    assert (event.subject, event.code, event.at) == ("lamp", "interlock", made.clock.stamp())
