@@ -569,6 +569,18 @@ def test_a_silence_ended_by_a_new_alarm_names_it() -> None:
     assert (ended.kind, ended.rule, ended.from_state, ended.to_state, ended.code, ended.reason) == (
         EventKind.SILENCE, "a", "silenced", "unsilenced", "new_alarm", "b",
     )  # fmt: skip
+    assert [each.is_silenced for each in world.engine.alarms()] == [False, False]
+
+
+def test_a_silenced_alarm_that_was_acknowledged_since_sounds_again_with_a_new_one() -> None:
+    rules = (rule("a"), rule("b", Contact(point="q"), alarm_class=AlarmClass.FIRE))
+    world = World(site(*rules, points=(point(), point("q")), kinds="siren"))
+    world.read({"p": True})
+    world.command("silence", "a")
+    world.command("ack", "a")
+    world.read({"q": True})
+    assert [each.is_silenced for each in world.engine.alarms()] == [False, False]
+    assert world.events[-1].to_state == "unsilenced"
 
 
 # -- outputs by kind -------------------------------------------------------------------------------
