@@ -14,6 +14,8 @@ from agent.core.spec import (
     AllOf,
     Condition,
     Contact,
+    DerivedHow,
+    DerivedSpec,
     LampSign,
     Scheduled,
     TelemetryMode,
@@ -138,6 +140,25 @@ def test_several_points_gone_silent_are_told_in_the_order_of_their_silence() -> 
     world.clock.advance(100.0)
     stale = [each.reading.point for each in world.tick() if isinstance(each, Telemeter)]
     assert stale == ["q", "p"]
+
+
+@pytest.mark.parametrize("state", list(ClockState))
+def test_what_is_derived_from_a_silence_is_told_of_the_moment_the_silence_began(
+    state: ClockState,
+) -> None:
+    every = TelemetryPolicy(mode=TelemetryMode.EVERY)
+    quiet = point("q", stale_after_s=QUIET_S)
+    points = (point("p"), quiet, replace(quiet, id="sum", telemetry=every))
+    derived = DerivedSpec(point="sum", how=DerivedHow.SUM, sources=("p", "q"))
+    world = World(replace(site(points=points), derived=(derived,)), clock=ManualClock(state=state))
+    world.read({"p": 1.0, "q": 2.0})
+    read = world.clock.stamp()
+    world.clock.advance(35.25)
+    stale = [each.reading for each in world.tick() if isinstance(each, Telemeter)]
+    assert [(each.point, each.reason) for each in stale] == [
+        ("p", "no reading for 30 s"), ("sum", "p: no reading for 30 s"),
+    ]  # fmt: skip
+    assert stale[1].at == Stamp(read.mono_s + 30.0, read.wall_ms + 30_000, state)
 
 
 def test_a_stale_point_passes_the_gates_of_its_telemetry_like_any_reading() -> None:

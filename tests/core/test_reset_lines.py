@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.effects import EventKind, Telemeter
+from agent.core.effects import EventKind, SetOutput, Telemeter
 from agent.core.spec import AllOf, Contact, Linkage
 from drivers.reading import Value
 from tests.core.test_linkages import POINTS, order, output, read, rule, wait, world
@@ -115,3 +115,22 @@ def test_a_reading_of_the_moment_the_blanking_ends_counts_and_is_kept_when_it_co
     effects = made.do(made.engine.on_readings([ended], made.clock.stamp()))
     assert effects == [Telemeter(reading=ended)]
     assert made.engine.late_readings == 1
+
+
+def test_a_reset_that_followed_is_told_in_its_own_moment_and_gives_back_by_that_command() -> None:
+    made = lined()
+    outputs = (*made.site.outputs, output("fan"))
+    made = World(replace(made.site, outputs=outputs, linkages=(Linkage(id="l", outputs=("fan",)),)))
+    read(made, **dict.fromkeys(("smoke_1", "smoke_2", "call", "door"), False))
+    read(made, smoke_1=True)
+    order(made, "ack")
+    order(made, "reset", "a")
+    order(made, "reset", "half")
+    made.values["smoke-1"] = False
+    wait(made, 14.5)
+    made.effects.clear()
+    made.clock.advance(2.0)
+    made.read({"smoke-1": False})
+    (ended,) = [event for event in made.events if event.to_state == "normal" and event.rule == "a"]
+    assert ended.at == made.clock.stamp()
+    assert SetOutput(output="fan", is_active=False, cause="reset") in made.effects
