@@ -16,6 +16,7 @@ from agent.core.spec import (
     Contact,
     DerivedHow,
     DerivedSpec,
+    Flat,
     LampSign,
     Scheduled,
     TelemetryMode,
@@ -140,6 +141,19 @@ def test_several_points_gone_silent_are_told_in_the_order_of_their_silence() -> 
     world.clock.advance(100.0)
     stale = [each.reading.point for each in world.tick() if isinstance(each, Telemeter)]
     assert stale == ["q", "p"]
+
+
+def test_of_conditions_that_fall_due_by_one_late_tick_that_of_the_parent_is_looked_at_first() -> (
+    None
+):
+    child = rule("child", Flat(point="p", for_s=50.0, within=1.0), suppressed_by=("parent",))
+    parent = rule("parent", Flat(point="p", for_s=60.0, within=1.0))
+    world = World(site(child, parent, points=(point(stale_after_s=QUIET_S),)))
+    world.read({"p": 5.0})
+    world.clock.advance(100.0)
+    assert ("child", "normal", "active_unacked") not in told(world.tick())
+    assert world.alarms() == {"parent": "active_unacked"}
+    assert view(world, "child").is_suppressed
 
 
 @pytest.mark.parametrize("state", list(ClockState))

@@ -167,6 +167,7 @@ def test_the_time_counted_late_ends_an_order_at_its_new_moment() -> None:
     world.clock.advance(500.0)
     world.clock.state = UNSET
     after = start_anew(world, orders)
+    after.tick()  # it is not set yet
     after.clock.state = SET
     after.tick()
     after.advance(99.0)
