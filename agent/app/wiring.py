@@ -31,6 +31,10 @@ from drivers.gpio.spec import GpioBusSpec
 from drivers.modbus.bus import ModbusBus
 from drivers.reading import Reading
 
+PORTS_TOGETHER = 10
+APART_S = 0.02
+"""So many Modbus ports are read at the same moment, the next so many that much later."""
+
 OpenChip = Callable[[GpioBusSpec], OpenPins]
 """How a GPIO bus opens its chip: the real one, or pins that a simulator moves."""
 
@@ -53,13 +57,21 @@ class Parts:
     outputs: Outputs
 
 
+def phase_s(number: int) -> float:
+    """Return when within each period the polls of the `number`-th Modbus port come, in seconds."""
+    return number // PORTS_TOGETHER * APART_S
+
+
 def wire(site: LoadedSite, *, clock: SystemClock, boot: str, open_chip: OpenChip) -> Parts:
     """Return the parts of a site, connected to each other; nothing is opened yet."""
     progress = Progress(clock)
     inbox = Inbox()
     health = Health(inbox.post, clock)
     gpio = tuple(GpioBus(spec, clock, inbox.post, open_chip(spec)) for spec in site.gpio_buses)
-    modbus = tuple(ModbusBus(spec, clock, inbox.post) for spec in site.modbus_buses)
+    modbus = tuple(
+        ModbusBus(spec, clock, inbox.post, phase_s=phase_s(number))
+        for number, spec in enumerate(site.modbus_buses)
+    )
     buses: dict[str, GpioBus | ModbusBus] = {bus.id: bus for bus in gpio}
     buses |= {bus.id: bus for bus in modbus}
     lines: dict[str, OutputLine] = {

@@ -60,8 +60,13 @@ class ModbusBus:
         emit: Emit,
         *,
         backoff: Backoff | None = None,
+        phase_s: float | None = None,
     ) -> None:
         """`backoff` paces the attempts to open the port.
+
+        With `phase_s`, polls and proofs of life come whenever the loop's time is a multiple of their
+        period and that much more, so that ports can take turns or go together; else they keep the
+        beat of their first.
 
         Raises:
             ValueError: a quantity is wider than its device's reads, or makes no sense.
@@ -70,7 +75,7 @@ class ModbusBus:
         self._clock = clock
         self._backoff = backoff or Backoff(0.25, 5.0)
         self._devices = {each.id: Device(each, spec) for each in spec.devices}
-        self._schedule: Schedule[Read] = Schedule()
+        self._schedule: Schedule[Read] = Schedule(phase_s)
         self._wake = asyncio.Event()
         self._orders = Orders(self._wake.set)
         self._lines = {
@@ -90,7 +95,7 @@ class ModbusBus:
         )
         self._is_renewed_after_silence = spec.kind == "modbus-rtu-tcp"
         self._must_renew = False
-        self._telling = Telling(spec.id, clock, emit, self._devices.values())
+        self._telling = Telling(spec.id, clock, emit, self._devices.values(), phase_s)
         self._say = self._telling.say
         self._is_port_lost = False
         self._is_port_proven = False
@@ -221,13 +226,20 @@ class ModbusBus:
                 await self._link.open()
             elif (order := self._orders.take_read()) is not None:
                 await self._desk.perform(order)
-            elif (silent := self._next_silent(now_s)) is not None:
-                await self._ask(silent)
-            elif (poll := self._next_poll(now_s)) is not None:
-                self._silent.let_one_in()
-                await self._poll(poll)
-            elif not self._silent.let_one_in():
-                await self._sleep_until(self._next_work_s(now_s))
+            else:
+                await self._read_or_rest(now_s)
+
+    async def _read_or_rest(self, now_s: float) -> None:
+        """Read what is due; sleep when nothing is."""
+        due_s = self._schedule.next_due_s()
+        is_poll_due = due_s is not None and due_s <= now_s
+        if (silent := self._silent.next_to_ask(now_s, is_poll_due=is_poll_due)) is not None:
+            await self._ask(silent)
+        elif is_poll_due and (poll := self._next_poll(now_s)) is not None:
+            self._silent.let_one_in()
+            await self._poll(poll)
+        elif not self._silent.let_one_in():
+            await self._sleep_until(self._next_work_s(now_s, due_s))
 
     def _judge_port(self, now_s: float) -> None:
         """Tell when the port is back; give it up when nothing answers on it.
@@ -259,19 +271,14 @@ class ModbusBus:
         finally:
             timer.cancel()
 
-    def _next_work_s(self, now_s: float) -> float:
-        """Return when there is something to do without anybody asking."""
-        times = [now_s + 1.0]
-        if (due_s := self._schedule.next_due_s()) is not None:
+    def _next_work_s(self, now_s: float, due_s: float | None) -> float:
+        """Return when there is something to do without anybody asking; a poll is due at `due_s`."""
+        times = [now_s + 1.0, *self._silent.due_s(now_s)]
+        if due_s is not None:
             times.append(due_s)
-        times.extend(self._silent.due_s(now_s))
         return max(now_s, min(times))
 
     # -- silent devices --------------------------------------------------------------------------------
-
-    def _next_silent(self, now_s: float) -> Device | None:
-        due_s = self._schedule.next_due_s()
-        return self._silent.next_to_ask(now_s, is_poll_due=due_s is not None and due_s <= now_s)
 
     async def _ask(self, device: Device) -> None:
         """Ask a device that is not live one question; any answer makes it live again."""
@@ -376,9 +383,7 @@ class ModbusBus:
         now_s = asyncio.get_running_loop().time()
         for poll in device.polls:
             if poll.turn == 0:
-                poll.due_s = now_s
-                poll.tries = 0
-                self._schedule.put(poll)
+                self._schedule.begin(poll, now_s)
 
     # -- one transaction -------------------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ class Poll(Generic[T]):
     due_s: float
     tries: int = 0
     """Failed tries within the present turn."""
+    ahead_s: float = 0.0
+    """By how much the next turn comes sooner than a period after this one, to fall on the beat."""
     turn: int = field(default=0, repr=False)
     """Which entry of the schedule is the valid one; 0 while it is in none."""
 
@@ -40,13 +42,22 @@ class Schedule(Generic[T]):
     due, or until the caller says that the others have had their turn.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, phase_s: float | None = None) -> None:
+        """With `phase_s`, turns fall on multiples of their period and that much more; else as they began."""
+        self._phase_s = phase_s
         self._heaps: dict[PollClass, list[tuple[float, int, Poll[T]]]] = {
             each: [] for each in ORDER
         }
         self._aside: dict[PollClass, deque[tuple[int, Poll[T]]]] = {each: deque() for each in ORDER}
         self._passed = dict.fromkeys(ORDER, 0)
         self._turns = count(1)
+
+    def begin(self, poll: Poll[T], now_s: float) -> None:
+        """Let a poll be due now, and from then on with the beat."""
+        poll.due_s = now_s
+        poll.tries = 0
+        poll.ahead_s = 0.0 if self._phase_s is None else (now_s - self._phase_s) % poll.period_s
+        self.put(poll)
 
     def put(self, poll: Poll[T], behind_s: float | None = None) -> None:
         """Let a poll wait for its `due_s`; with `behind_s`, behind all of its class due before that."""
@@ -88,13 +99,12 @@ class Schedule(Generic[T]):
 
     def next_due_s(self) -> float | None:
         """Return when the next poll is due, None when there is none."""
-        tops = [
-            top.due_s
-            for each in ORDER
-            for top in (self._top(each), self._first_aside(each))
-            if top is not None
-        ]
-        return min(tops, default=None)
+        due_s: float | None = None
+        for each in ORDER:
+            for first in (self._top(each), self._first_aside(each)):
+                if first is not None and (due_s is None or first.due_s < due_s):
+                    due_s = first.due_s
+        return due_s
 
     def done(self, poll: Poll[T], now_s: float) -> int:
         """Put a taken poll back for its next turn; return how many turns were missed.
@@ -102,7 +112,8 @@ class Schedule(Generic[T]):
         The beat is kept: the next turn is a whole number of periods after this one was due.
         """
         missed = max(0, int((now_s - poll.due_s) // poll.period_s))
-        poll.due_s += (missed + 1) * poll.period_s
+        poll.due_s += (missed + 1) * poll.period_s - poll.ahead_s
+        poll.ahead_s = 0.0
         poll.tries = 0
         self.put(poll)
         return missed

@@ -25,12 +25,20 @@ WEDGED_S = 30.0
 class Telling:
     """Says what is known of one bus and its devices."""
 
-    def __init__(self, bus: str, clock: Clock, emit: Emit, devices: Collection[Device]) -> None:
-        """`emit` gets the readings."""
+    def __init__(
+        self,
+        bus: str,
+        clock: Clock,
+        emit: Emit,
+        devices: Collection[Device],
+        phase_s: float | None = None,
+    ) -> None:
+        """`emit` gets the readings; `phase_s` as of the bus."""
         self._bus = bus
         self._clock = clock
         self._emit = emit
         self._devices = devices
+        self._phase_s = phase_s
         self.online: bool | None = None
         """Of the bus, as told; None while nobody can know."""
 
@@ -71,9 +79,13 @@ class Telling:
         `progress_s` tells when it last did, in the loop's time.
         """
         loop = asyncio.get_running_loop()
-        repeat_due_s = loop.time() + REPEAT_BAD_S
+        due_s = loop.time()
+        repeat_due_s = due_s + REPEAT_BAD_S
+        if self._phase_s is not None:
+            due_s -= (due_s - self._phase_s) % TELL_S
         while True:
-            await asyncio.sleep(TELL_S)
+            due_s += TELL_S
+            await asyncio.sleep(due_s - loop.time())
             now_s = loop.time()
             if now_s - progress_s() > WEDGED_S or self.online is None:
                 continue

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from statistics import median
 
+import pytest
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType as SimType
 from pymodbus.simulator import SimData, SimDevice
 
-from drivers.modbus.spec import TcpPort
+from drivers.clock import SystemClock
+from drivers.modbus.bus import ModbusBus
+from drivers.modbus.spec import PollClass, TcpPort
 from drivers.reading import Quality
 from tests.modbus.harness import (
     Asked,
@@ -240,3 +244,24 @@ async def test_it_reads_what_another_implementation_serves() -> None:
             assert [heard.value(f"d1.r{at}") for at in range(3)] == [7, 8, 9]
     finally:
         await server.shutdown()  # type: ignore[no-untyped-call]
+
+
+async def test_a_bus_with_a_phase_polls_and_tells_on_the_beat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    period_s = 0.1
+    monkeypatch.setattr("drivers.modbus.telling.TELL_S", period_s)
+    heard = Heard()
+    async with tcp_slave() as slave:
+        periods_s = dict.fromkeys(PollClass, period_s)
+        spec = bus_spec(slave, device(1, registers(1)), periods_s=periods_s)
+        # half a period beside the beat of one that keeps that of its start
+        phase_s = (asyncio.get_running_loop().time() + period_s / 2) % period_s
+        bus = ModbusBus(spec, SystemClock(), heard.emit, phase_s=phase_s)
+        async with asyncio.TaskGroup() as tasks:
+            running_bus = tasks.create_task(bus.run(), name="bus")
+            await heard.until(lambda: len(heard.of("d1.r0")) > 10, 20.0)
+            running_bus.cancel()
+    for point in ("d1.r0", "bus.online"):
+        late_s = [(each.at.mono_s - phase_s) % period_s for each in heard.of(point)][2:]
+        assert median(late_s) < period_s / 3

@@ -57,6 +57,52 @@ def test_the_beat_is_kept_whatever_the_polls_take() -> None:
     assert taken_at == [10.0 + each for each in range(50)]
 
 
+@pytest.mark.parametrize("phase_s", [0.0, 0.02, 0.98])
+def test_with_a_phase_the_first_turn_is_at_once_and_the_others_fall_on_the_beat(
+    phase_s: float,
+) -> None:
+    schedule: Schedule[str] = Schedule(phase_s)
+    each = poll("a", PollClass.FIRE, 1.0)
+    schedule.begin(each, 10.7)
+    assert schedule.take(10.7) is each
+    assert schedule.done(each, 10.71) == 0
+    assert 10.7 < each.due_s <= 11.7
+    first_s = each.due_s
+    for number in range(50):
+        assert each.due_s == pytest.approx(first_s + number)
+        assert (each.due_s - phase_s) % 1.0 == pytest.approx(0.0, abs=1e-6) or (
+            each.due_s - phase_s
+        ) % 1.0 == pytest.approx(1.0, abs=1e-6)
+        assert schedule.take(each.due_s) is each
+        assert schedule.done(each, each.due_s + 0.1) == 0
+
+
+def test_a_first_turn_that_lasts_over_its_beat_is_followed_at_once_and_counts_none_as_late() -> (
+    None
+):
+    schedule: Schedule[str] = Schedule(0.0)
+    each = poll("a", PollClass.FIRE, 1.0)
+    schedule.begin(each, 10.9)
+    assert schedule.take(10.9) is each
+    assert schedule.done(each, 11.2) == 0
+    assert each.due_s == pytest.approx(11.0)
+    assert schedule.take(11.2) is each
+    assert schedule.done(each, 11.3) == 0
+    assert each.due_s == pytest.approx(12.0)
+
+
+def test_ports_with_one_phase_are_due_together_whenever_their_devices_came() -> None:
+    dues_s = set()
+    for came_s in (10.03, 10.4, 10.99):
+        schedule: Schedule[str] = Schedule(0.02)
+        each = poll("a", PollClass.NORMAL, 2.0)
+        schedule.begin(each, came_s)
+        assert schedule.take(came_s) is each
+        schedule.done(each, came_s)
+        dues_s.add(round(each.due_s, 9))
+    assert dues_s == {12.02}
+
+
 @pytest.mark.parametrize(("ended_s", "missed", "next_s"), [(0.9, 0, 1), (1.0, 1, 2), (3.5, 3, 4)])
 def test_turns_that_were_missed_are_skipped_and_counted(
     ended_s: float, missed: int, next_s: float
