@@ -6,6 +6,7 @@ import asyncio
 import termios
 from collections.abc import Callable
 from contextlib import suppress
+from typing import cast
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.framer import FramerType
@@ -18,8 +19,9 @@ from drivers.modbus.spec import SerialPort, TcpPort
 
 OPEN_TIMEOUT_S = 3.0
 """A serial port opens in milliseconds, a LAN connection within two retransmissions (1 s, RFC 6298)."""
-_NEVER_S = 3600.0
-"""The library's own time-out, which must not come before ours."""
+_NEVER = cast("float", None)
+"""The library's own time-out, which must not come before ours; with none it awaits the answer itself,
+a turn of the loop sooner than through a timer of its own."""
 
 Client = AsyncModbusTcpClient | AsyncModbusSerialClient
 
@@ -70,7 +72,7 @@ class Dialler:
                 address,
                 port=port.port,
                 framer=FramerType.RTU if port.rtu else FramerType.SOCKET,
-                timeout=_NEVER_S,
+                timeout=_NEVER,
                 retries=0,
                 reconnect_delay=0,
                 trace_packet=self._on_packet,
@@ -88,7 +90,7 @@ class Dialler:
         transport = await self._serial_opening.result(OPEN_TIMEOUT_S)
         client = AsyncModbusSerialClient(
             port.path,
-            timeout=_NEVER_S,
+            timeout=_NEVER,
             retries=0,
             reconnect_delay=0,
             trace_packet=self._on_packet,

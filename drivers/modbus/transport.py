@@ -10,7 +10,8 @@ What the library leaves to its user is done here (measured with pymodbus 3.16.1)
 [4] it keeps no silence between frames, and none anew after what nobody asked for: drivers.modbus.quiet;
 [5] it opens the serial port on the loop's thread: drivers.modbus.dialling;
 [6] a frame it cannot decode closes the connection: it gets none;
-[7] its wait_for, before Python 3.12, swallows a cancel that meets the reply or the loss (CPython issue 86296);
+[7] its wait_for with a time-out, before Python 3.12, swallows a cancel that meets the reply or the loss (CPython
+    issue 86296): it gets none, and a cancel is looked for all the same;
 [8] it logs every frame it did not expect, for as long as they come: it is silenced, what changes is
     told by drivers.modbus.bus.
 """
