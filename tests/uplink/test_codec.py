@@ -83,6 +83,52 @@ def test_no_value_stays_no_value(quality: Quality) -> None:
     assert seen(message) == StateSeen(reading=sent, boot=BOOT)
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.text(max_size=8),
+            values,
+            st.text(max_size=4),
+            st.sampled_from(Quality),
+            st.integers(0, 2),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_a_batch_is_written_as_the_json_library_would_write_it(
+    told: list[tuple[str, Value, str, Quality, int]],
+) -> None:
+    moments = [replace(stamp(), mono_s=number * 0.0015, wall_ms=number - 5) for number in range(3)]
+    readings = tuple(
+        replace(
+            reading(value),
+            point=point,
+            value=None if quality in (Quality.BAD, Quality.STALE) else value,
+            unit=unit,
+            quality=quality,
+            at=moments[at],
+        )
+        for point, value, unit, quality, at in told
+    )
+    sent = codec.tele(replace(batch(1), readings=readings), is_replay=False)
+    body = json.loads(sent)
+    assert sent == json.dumps(
+        body, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    ).encode("utf-8", errors="replace")
+    assert body["readings"] == [
+        {
+            "point": each.point,
+            "ts": each.at.wall_ms,
+            "mono_ms": each.at.mono_ms,
+            "value": each.value,
+            "unit": each.unit,
+            "quality": each.quality.value,
+        }
+        for each in readings
+    ]
+
+
 @given(st.lists(values, min_size=1, max_size=5), st.integers(1, 2**31), st.booleans())
 def test_a_batch_comes_back_as_it_went(held: list[Value], seq: int, is_replay: bool) -> None:
     sent = replace(batch(seq), readings=tuple(reading(value) for value in held))
