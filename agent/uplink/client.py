@@ -67,6 +67,7 @@ class Client(aiomqtt.Client):
         self._ping_after_s = max(1, spec.keepalive_s - 2)
         self._spec = spec
         self._waiting: dict[int, asyncio.Future[ReasonCode]] = {}
+        self._is_sending = False
         self._is_silent = False
         self._is_told = False
         self._is_flooded = False
@@ -74,6 +75,7 @@ class Client(aiomqtt.Client):
         self._heard = 0
         """Messages in this tick."""
         self._unread = Waiting()
+        self._of_kind: dict[tuple[str, str, int | None], Properties] = {}
         self._tick: asyncio.TimerHandle | None = None
         self._client.disable_logger()  # it logs as errors what is told here as exceptions
         self.limits = Limits()
@@ -120,13 +122,22 @@ class Client(aiomqtt.Client):
     async def send(self, message: Message) -> ReasonCode:
         if self._disconnected.done():
             raise self.loss()
-        info = self._client.publish(
-            message.topic, message.payload, 1, message.retain, self._properties_of(message)
-        )
+        # Written at once: to be told by the selector that it can be costs two calls of the kernel and a turn.
+        self._is_sending = True
+        try:
+            info = self._client.publish(
+                message.topic, message.payload, 1, message.retain, self._properties_of(message)
+            )
+        finally:
+            self._is_sending = False
         if info.rc != paho.MQTT_ERR_SUCCESS:
             raise LinkLost(f"{self._where}: {paho.error_string(info.rc)}")
         answer: asyncio.Future[ReasonCode] = self._loop.create_future()
         self._waiting[info.mid] = answer
+        self._write()
+        sock = self._client.socket()
+        if sock is not None and self._client.want_write():
+            self._loop.add_writer(sock.fileno(), self._write)
         try:
             return await answer
         finally:
@@ -192,19 +203,16 @@ class Client(aiomqtt.Client):
         return LinkLost(f"{self._where}: {why}", is_by_peer=True)
 
     def _properties_of(self, message: Message) -> Properties | None:
+        """Return what goes with a message, made once for all of a kind: the library takes its time over it."""
         if not self._is_v5:
             return None
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.PayloadFormatIndicator = 1
-        if message.content_type:
-            properties.ContentType = message.content_type
-        if message.schema:
-            properties.UserProperty = [("schema", message.schema)]
-        if message.expiry_s is not None:
-            properties.MessageExpiryInterval = message.expiry_s
         if message.correlation is not None:
-            properties.CorrelationData = message.correlation
-        return properties
+            return _properties(message)
+        kind = (message.content_type, message.schema, message.expiry_s)
+        known = self._of_kind.get(kind)
+        if known is None:
+            known = self._of_kind[kind] = _properties(message)
+        return known
 
     def _connect_properties(self) -> Properties | None:
         if not self._is_v5 or self._hearing is None:
@@ -236,7 +244,8 @@ class Client(aiomqtt.Client):
     def _on_socket_register_write(
         self, client: paho.Client, userdata: object, sock: PahoSocket
     ) -> None:
-        self._loop.add_writer(sock.fileno(), self._write)
+        if not self._is_sending:
+            self._loop.add_writer(sock.fileno(), self._write)
 
     def _read(self) -> None:
         try:
@@ -352,3 +361,30 @@ class Client(aiomqtt.Client):
             if not answer.done():
                 answer.set_exception(loss)
                 answer.exception()  # the waiter may be cancelled already: that is no fault
+
+
+class _Packed(Properties):
+    """Properties of a PUBLISH that are put into bytes once, not at each of its publishes."""
+
+    def pack(self) -> bytes:
+        """Return the bytes."""
+        packed: bytes | None = self.__dict__.get("packed")
+        if packed is None:
+            # not by an attribute: the library takes it for a property
+            packed = self.__dict__["packed"] = super().pack()  # type: ignore[no-untyped-call]
+        return packed
+
+
+def _properties(message: Message) -> Properties:
+    """Return what goes with a message beside its payload."""
+    properties = _Packed(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.PayloadFormatIndicator = 1
+    if message.content_type:
+        properties.ContentType = message.content_type
+    if message.schema:
+        properties.UserProperty = [("schema", message.schema)]
+    if message.expiry_s is not None:
+        properties.MessageExpiryInterval = message.expiry_s
+    if message.correlation is not None:
+        properties.CorrelationData = message.correlation
+    return properties

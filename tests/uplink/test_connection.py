@@ -369,6 +369,70 @@ async def test_a_slow_link_keeps_the_order_of_one_topic(broker: Broker) -> None:
         assert heard == list(range(60))
 
 
+async def test_more_than_the_sockets_take_goes_out_whole_and_in_order(broker: Broker) -> None:
+    size, count = 2_000_000, 20
+    async with linked(broker.port) as listener:
+        await listener.subscribe("bulk")
+        heard: list[bytes] = []
+
+        async def listen() -> None:
+            async for each in listener.messages():
+                heard.append(each.payload[:2])
+                if len(heard) == count:
+                    return
+
+        async with (
+            asyncio.timeout(20),
+            linked(broker.port, client_id="sender", max_payload_bytes=size + 2) as connection,
+            asyncio.TaskGroup() as tasks,
+        ):
+            tasks.create_task(listen())
+            for number in range(count):
+                payload = b"%02d" % number + b"x" * size
+                tasks.create_task(connection.publish(Message(topic="bulk", payload=payload)))
+    assert heard == [b"%02d" % number for number in range(count)]
+
+
+async def test_a_message_goes_out_in_the_turn_of_the_loop_it_is_published_in() -> None:
+    async with (
+        scripted(Script()) as script,
+        linked(script.port) as connection,
+        asyncio.TaskGroup() as tasks,
+    ):
+        client = connection._client
+        tasks.create_task(connection.publish(message()))
+        await asyncio.sleep(0)
+        assert len(client._waiting) == 1
+        assert not client._client.want_write()
+    assert len(script.packets) == 1
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_what_goes_with_messages_of_a_kind_is_the_same_each_time_and_not_that_of_another(
+    times: int,
+) -> None:
+    kinds = [
+        Message(topic="t", payload=b"x", schema="event/1"),
+        Message(topic="t", payload=b"x", schema="tele/1", expiry_s=60),
+        Message(topic="t", payload=b"x", schema="tele/1", expiry_s=61),
+        Message(topic="t", payload=b"x", schema="res/1", correlation=b"one"),
+        Message(topic="t", payload=b"x", schema="res/1", correlation=b"two"),
+        Message(topic="t", payload=b"x", content_type="text/plain"),
+    ]
+    async with scripted(Script()) as script, linked(script.port) as connection:
+        for _ in range(times):
+            for each in kinds:
+                await connection.publish(each)
+        packets = [each[5 + int.from_bytes(each[:2], "big") - 1 :] for each in script.packets]
+    assert len(packets) == times * len(kinds)
+    assert packets == packets[: len(kinds)] * times
+    assert len(set(packets)) == len(kinds)
+    assert b"\x00\x06tele/1" in packets[1]
+    assert b"\x02\x00\x00\x00\x3c" in packets[1]
+    assert b"\x02\x00\x00\x00\x3d" in packets[2]
+    assert b"two" in packets[4]
+
+
 async def test_what_was_given_up_is_not_sent_again_by_the_next_connection() -> None:
     """A re-entered client of the library would: thirty that timed out were still in it (each is ours)."""
     async with scripted(Script(puback_code={"event": 256})) as script:
