@@ -87,13 +87,18 @@ class UplinkCursor:
             if is_there:
                 waits.append(pause_s)
             elif self._is_open():
-                waits.append(self._linger_s)
-            try:
-                async with asyncio.timeout(min(waits, default=None)):
-                    await self._there.wait()
-            except TimeoutError:
-                if not is_there:
+                if not self._linger_s:
                     self._seal()
+                    continue
+                waits.append(self._linger_s)
+            timer = loop.call_later(min(waits), self._there.set) if waits else None
+            try:
+                await self._there.wait()
+            finally:
+                if timer is not None:
+                    timer.cancel()
+            if timer is not None and not is_there and timer.when() <= loop.time():
+                self._seal()
 
     async def take_events(self, most: int, *, regardless: bool = False) -> Sequence[EventRecord]:
         """Return up to `most` next events that are on disk or released as not durable."""

@@ -34,6 +34,8 @@ from drivers.clock import Clock
 
 TICK_S = LOOK_S
 """Events wake the loop at once."""
+IDLE_S = 1.0
+"""The same while nothing waits for the disk, neither an age nor a write."""
 HUNG_S = 2.0
 """A write that takes longer counts as hung: events go out before they are on disk (docs/design.md 7)."""
 RETRY_S = 5.0
@@ -121,6 +123,7 @@ class Keeper:
     def note_offset(self, offset_ms: int) -> None:
         """Keep the clock offset of this boot."""
         self._remembering.note_offset(offset_ms)
+        self._wake.set()
 
     def acknowledged(self) -> None:
         """Note that a cursor moved."""
@@ -163,16 +166,17 @@ class Keeper:
         """Work until cancelled; may be started again. A bug in a step is raised."""
         # whoever restarts this has told that it failed: that it is well is for this part to say
         self._is_told = False
+        loop = asyncio.get_running_loop()
         if self.recovered.is_set() and not self.fault:
             self._tell_well()
         while True:
             self._wake.clear()
             self.tick()
+            timer = loop.call_later(self._rest_s, self._wake.set)
             try:
-                async with asyncio.timeout(TICK_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+                await self._wake.wait()
+            finally:
+                timer.cancel()
 
     async def close(self, deadline_s: float) -> None:
         """Bring everything to disk and note the clean end, within `deadline_s` or not at all."""
@@ -214,6 +218,17 @@ class Keeper:
 
     # -- inside ----------------------------------------------------------------------------------------
 
+    @property
+    def _rest_s(self) -> float:
+        """How long until the next look: longer while nothing is held, but never past the age of what comes then."""
+        events, telemetry = self._events.queue, self._telemetry
+        is_held = telemetry.is_open or telemetry.queue.has_unwritten or events.has_unwritten
+        is_behind = self._saver.is_behind or self._remembering.is_behind or bool(self._gaps)
+        is_busy = self._job is not None or self.room.is_busy or self._disk.has_unverified()
+        if is_held or is_behind or is_busy or self.fault or not self.recovered.is_set():
+            return TICK_S
+        return max(TICK_S, min(IDLE_S, self._spec.gathering_s))
+
     def _see_to_ages(self, now_s: float) -> None:
         telemetry, spec = self._telemetry, self._spec
         age_s = now_s - telemetry.opened_s
@@ -237,6 +252,8 @@ class Keeper:
             self._release(Lane.TELEMETRY)
         else:
             self._wake.set()
+        if self._bounds.is_filling and self._job is None and not self.fault:
+            self._wake.set()  # a burst fills memory sooner than the next look comes
 
     def appended(self) -> None:
         """Note that an event waits: for the disk, or while that is bad for the uplinks alone."""

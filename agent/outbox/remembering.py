@@ -25,6 +25,11 @@ class Remembering:
         self._snapshot_s = -SNAPSHOT_S
         self._offset_ms: int | None = None
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether something waits to be written."""
+        return self._snapshot is not None or self._offset_ms is not None
+
     def keep_snapshot(self, snapshot: AlarmSnapshot) -> None:
         """Write this snapshot once the events it covers are on disk; a newer one takes its place."""
         self._snapshot = snapshot

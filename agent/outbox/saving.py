@@ -44,6 +44,11 @@ class PositionSaver:
             for each in self._cursors
         }
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether positions wait to be saved."""
+        return self._moved_s is not None
+
     def acknowledged(self, now_s: float) -> bool:
         """Note that a cursor moved; return whether enough has to be saved at once."""
         unsaved = self._unsaved()

@@ -138,7 +138,7 @@ class Track(Generic[R]):
 
     async def take(self, most: int) -> list[R]:
         """Hand out up to `most` next records; may be none."""
-        if most <= 0:
+        if most <= 0 or (self._high > self._queue.released and not self._owed):
             return []
         while True:
             generation = self._generation

@@ -175,6 +175,33 @@ async def test_in_an_outage_seconds_of_readings_share_a_record_and_are_on_disk_i
         assert queue.last_seq <= 10
 
 
+async def test_with_nothing_held_the_outbox_looks_seldom_and_what_comes_then_is_on_disk_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(make(tmp_path, commit_interval_s=2), close_s=None) as outbox:
+        cursor = outbox.cursor("cloud")
+        await take_events(cursor, 2)
+        await asyncio.sleep(3.5)  # the acknowledged opening records are noted
+        looks = 0
+        tick = outbox._keeper.tick
+
+        def counted() -> None:
+            nonlocal looks
+            looks += 1
+            tick()
+
+        monkeypatch.setattr(outbox._keeper, "tick", counted)
+        await asyncio.sleep(2.2)
+        assert looks <= 4
+        outbox.append(event("now"))
+        async with asyncio.timeout(0.8):
+            await take_events(cursor, 1)
+        await asyncio.sleep(3.5)
+        outbox.add(reading(1))
+        await asyncio.sleep(2.3)
+        assert segments(tmp_path, Lane.TELEMETRY)
+
+
 @pytest.mark.parametrize(
     ("interval_s", "gathers_s"), [(0, 0.25), (0.2, 0.1), (1, 0.5), (2, 1), (5, 4), (60, 4)]
 )
