@@ -35,6 +35,8 @@ IDLE_LOOK_S = 0.005
 SAVED_LOOK_S = 0.001
 """How often is looked whether a position is on disk, while that is all that is waited for."""
 
+_BULK = Shares(WINDOW).bulk
+
 _log = logging.getLogger(__name__)
 
 
@@ -172,7 +174,10 @@ class Sender:
     @property
     def _room(self) -> int:
         """Records among them; states wait for no disk."""
-        return self._slots if self._is_beyond else min(self._slots, WINDOW - self._doubtful)
+        slots, doubtful = self._slots, self._doubtful
+        if doubtful >= WINDOW and self._cursor.is_stuck():
+            return slots
+        return min(slots, WINDOW - doubtful)
 
     @property
     def _doubtful(self) -> int:
@@ -188,7 +193,7 @@ class Sender:
     def _has_share(self) -> bool:
         """Whether telemetry leaves room in the window for events."""
         bulk = self._batches + self._states + self._cursor.unsaved()
-        return bulk < Shares(WINDOW).bulk
+        return bulk < _BULK
 
     @property
     def _takes_telemetry(self) -> bool:

@@ -127,10 +127,12 @@ class Device:
         """Return the readings of a reply."""
         read.has_worked = True
         read.refusals = 0
+        bad = self._bad
         readings: list[Reading] = []
         for quantity, point, decoder, start in read.parts:
             decoded = decoder.decode(words[start : start + decoder.width])
-            self._bad.pop(point, None)
+            if bad:
+                bad.pop(point, None)
             readings.append(
                 Reading(
                     point=point,
