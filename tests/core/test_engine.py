@@ -90,6 +90,13 @@ def test_outputs_stand_before_events_before_telemetry_before_what_is_shown() -> 
     assert names == ["SetOutput", "Record", "Telemeter", "ShowState", "ShowAlarm"]
 
 
+def test_what_is_stored_and_shown_of_a_point_is_its_reading() -> None:
+    world = World(site())
+    reading = world.reading("p", 5.0)
+    effects = world.engine.on_readings([reading], world.clock.stamp())
+    assert effects == [Telemeter(reading=reading), ShowState(reading=reading)]
+
+
 def test_in_a_block_the_output_of_the_last_reading_stands_before_the_telemetry_of_the_first() -> (
     None
 ):

@@ -224,6 +224,16 @@ def test_what_fell_due_first_is_done_first_though_nobody_looked() -> None:
     ]
 
 
+def test_what_falls_due_in_the_moment_of_a_reading_is_done_before_it() -> None:
+    made = World(SITE)
+    inhibit(made, seconds=10.0)
+    made.events.clear()
+    made.clock.advance(10.0)
+    made.read({"a": True})
+    said = [(event.kind, event.to_state) for event in made.events if event.rule == "fire-a"]
+    assert said == [(EventKind.INHIBIT, "uninhibited"), (EventKind.ALARM, "active_unacked")]
+
+
 def test_a_start_without_memory_is_whole_when_it_is_said() -> None:
     made = World(SITE)
     made.engine = Engine(SITE, is_memory_whole=False)

@@ -103,6 +103,18 @@ def test_a_reset_that_followed_is_not_refused_later() -> None:
     assert made.events[known:] == []
 
 
+def test_a_reading_of_the_moment_the_blanking_ends_is_believed() -> None:
+    made = lined()
+    read(made, smoke_1=True)
+    order(made, "ack")
+    order(made, "reset", "a")
+    made.values.pop("smoke-1")
+    wait(made, 15.0)
+    assert "a" in made.alarms()
+    made.read({"smoke-1": False})
+    assert "a" not in made.alarms()
+
+
 def test_a_reading_of_the_moment_the_blanking_ends_counts_and_is_kept_when_it_comes_late() -> None:
     made = lined()
     read(made, smoke_1=True)
