@@ -114,6 +114,16 @@ def test_an_alarm_is_seen_with_the_reading_that_decided_it() -> None:
     )
 
 
+def test_an_alarm_is_seen_with_what_decided_it_though_another_point_was_lost_since() -> None:
+    both = AllOf(parts=(Contact(point="p"), Contact(point="q")))
+    world = World(site(rule(condition=both), points=(point(), point("q"))))
+    world.read({"p": True})
+    world.read({"q": True})
+    world.read({"p": None})
+    assert seen(world).is_unknown
+    assert (seen(world).point, seen(world).value, seen(world).quality) == ("q", True, Quality.GOOD)
+
+
 def test_an_alarm_is_seen_with_the_unit_of_its_reading_and_one_of_the_clock_with_no_point() -> None:
     hour = Scheduled(calendar=Utc(), days=frozenset(range(7)), from_min=0, to_min=1440)
     high = Threshold(point="p", side=Side.ABOVE, limit=5.0)

@@ -467,6 +467,16 @@ def test_a_rule_that_raises_is_unknown_and_said_so_once_and_the_others_go_on() -
     ]
 
 
+def test_a_rule_that_broke_names_the_point_whose_reading_it_broke_at() -> None:
+    hot = Threshold(point="p", side=Side.ABOVE, limit=Brittle(57.0))
+    both = AllOf(parts=(Contact(point="q"), hot))
+    world = World(site(rule(condition=both), points=(point("q"), point())))
+    world.read({"q": True})
+    assert [each.point for each in world.engine.alarms()] == ["q"]
+    world.read({"p": 60.0})
+    assert [each.point for each in world.engine.alarms()] == ["p"]
+
+
 def test_the_alarm_of_a_rule_that_broke_cannot_be_reset() -> None:
     limit = Brittle(57.0)
     limit.is_broken = False
