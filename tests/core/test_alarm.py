@@ -135,6 +135,7 @@ def test_an_alarm_is_seen_with_the_unit_of_its_reading_and_one_of_the_clock_with
         AlarmState.ACTIVE_UNACKED,
         "",
     )
+    assert seen(world, "hour").zone == "", "nowhere, and not unknown"
 
 
 @pytest.mark.parametrize(
