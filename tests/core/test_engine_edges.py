@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from agent.core.effects import AlarmState, Event, EventKind, SetOutput, ShowAlarm, Telemeter
+from agent.core.effects import (
+    AlarmState,
+    Event,
+    EventKind,
+    OrdersView,
+    SetOutput,
+    ShowAlarm,
+    Telemeter,
+)
 from agent.core.engine import LONG_DELAY_S, Engine
 from agent.core.memory import AlarmMemory, DelayMemory, Orders, apply_event, orders_after
 from agent.core.spec import (
@@ -232,6 +240,16 @@ def test_lamps_follow_orders_that_come_late_in_the_same_call() -> None:
     effects = made.do(made.engine.restore_orders(Orders(), made.clock.stamp()))
     dark = {each.output for each in effects if isinstance(each, SetOutput) and not each.is_active}
     assert dark == {"manual", "inhibited", "testing"}
+
+
+def test_lamps_show_from_the_start_what_was_ordered_before_it() -> None:
+    made = with_outputs(
+        output("lamp", "lamp", shows=LampSign.MANUAL), classes=(), rules=("nobody",)
+    )
+    made.engine = Engine(made.site, orders=Orders(is_manual=True))
+    assert made.engine.standing_orders() == OrdersView(), "nothing is taken up before the start"
+    made.do(made.engine.start(made.clock.stamp()))
+    assert made.active_outputs() == ["lamp"]
 
 
 def test_orders_that_come_late_count_the_outage_once_the_clock_is_set_though_it_was_before() -> (
