@@ -13,6 +13,11 @@ from agent.outbox.replay import ReplayLimit
 from agent.outbox.track import Track
 from drivers.clock import ClockState, Stamp
 
+GATHERING_TURNS = 2
+"""An idle uplink takes the open batch so many turns of the loop after its first reading: answers that came together
+pass the loop in turns (received, decoded, judged), and a message each would cost more than all of them. An idle loop
+takes some 30 us for a turn."""
+
 BEYOND = "uplink %s: the disk takes no positions; after a cut more than %d records may come twice"
 """Said before the first of them goes out."""
 
@@ -88,6 +93,8 @@ class UplinkCursor:
                 waits.append(pause_s)
             elif self._is_open():
                 if not self._linger_s:
+                    for _ in range(GATHERING_TURNS):
+                        await asyncio.sleep(0)
                     self._seal()
                     continue
                 waits.append(self._linger_s)

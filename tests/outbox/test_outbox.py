@@ -233,6 +233,24 @@ async def test_an_idle_uplink_takes_the_open_batch_after_the_linger(tmp_path: Pa
     assert [len(each.readings) for each in batches] == [2]
 
 
+async def test_readings_of_the_next_turns_of_the_loop_share_the_message_of_the_first(
+    tmp_path: Path,
+) -> None:
+    async with running(make(tmp_path, batch_age_s=30.0)) as outbox:
+        cursor = outbox.cursor("cloud")
+        await take_events(cursor, 2)
+
+        async def poll() -> None:
+            for number in range(3):
+                outbox.add(reading(number))
+                await asyncio.sleep(0)
+
+        async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+            tasks.create_task(poll())
+            batches = await take_batches(cursor, 3)
+    assert [len(each.readings) for each in batches] == [3]
+
+
 async def test_a_batch_ends_where_the_clock_state_changes_and_where_it_is_full(
     tmp_path: Path,
 ) -> None:
