@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import ssl
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,8 @@ from tests.uplink.broker import Broker
 from tests.uplink.conftest import MakeBroker
 from tests.uplink.rig import running, until
 from tests.uplink.samples import batch, event
+
+Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
 class Authority:
@@ -167,6 +171,20 @@ async def let_go(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
+@asynccontextmanager
+async def serving(handle: Handle, context: ssl.SSLContext) -> AsyncIterator[int]:
+    """Listen on a port; at the end no connection is left, not even one whose handshake was under way."""
+    async with asyncio.timeout(30), asyncio.TaskGroup() as handlers:
+
+        def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            handlers.create_task(handle(reader, writer), name="connection")
+
+        server = await asyncio.start_server(begin, "127.0.0.1", 0, ssl=context)
+        async with server:
+            yield server.sockets[0].getsockname()[1]
+        await asyncio.sleep(0.05)
+
+
 def server_of(ca: Authority) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*ca.issue("broker", "IP:127.0.0.1"))
@@ -183,9 +201,7 @@ async def test_the_protocol_asked_for_is_named_in_the_handshake(authority: MakeA
         agreed.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
         await ended(reader, writer)
 
-    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=context)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with serving(greet, context) as port:
         tls = TlsSpec(ca_file=ca.cert, alpn=("x-amzn-mqtt-ca",))
         async with running(port, spec=spec(port, tls)):
             await until(lambda: bool(agreed))
@@ -204,9 +220,7 @@ async def test_a_broker_that_only_speaks_tls_1_1_is_not_spoken_to(
             each.minimum_version = ssl.TLSVersion.TLSv1
         with pytest.warns(DeprecationWarning, match="TLSv1"):
             each.maximum_version = ssl.TLSVersion.TLSv1_1
-    server = await asyncio.start_server(ended, "127.0.0.1", 0, ssl=context)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with serving(ended, context) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=willing)
         assert writer.get_extra_info("ssl_object").version() == "TLSv1.1", "others do"
         await let_go(writer)
