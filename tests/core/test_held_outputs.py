@@ -255,6 +255,15 @@ def test_what_is_asked_for_and_rests_is_told_no_pattern() -> None:
     ]
 
 
+def test_what_is_asked_for_at_the_start_and_rests_is_told_no_pattern() -> None:
+    named = ((AlarmClass.FIRE, Pattern.TEMPORAL_3),)
+    made = world(output("siren", "siren", patterns=named, interlock="interlock.fan"))
+    made.effects.clear()
+    made.engine = Engine(made.site, (STANDS,))
+    made.do(made.engine.start(made.clock.stamp()))
+    assert said(made) == [("siren", False, "smoke-a", Pattern.STEADY)]
+
+
 def test_a_class_no_pattern_is_named_for_sounds_steadily() -> None:
     made = world(
         output("siren", "siren", patterns=((AlarmClass.GAS, Pattern.PULSED),)),
