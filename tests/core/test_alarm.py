@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from agent.core.alarm import Alarm
 from agent.core.effects import AlarmState, AlarmView
 from agent.core.engine import Engine
 from agent.core.memory import AlarmMemory
@@ -43,6 +44,13 @@ def test_who_acknowledged_and_since_when_is_known_after_a_restart() -> None:
     assert (seen(world).actor, seen(world).state) == ("bo", AlarmState.ACTIVE_ACKED)
     # the monotonic time of another run means nothing, and nobody knows how good its clock was
     assert seen(world).since == Stamp(0.0, since_ms, ClockState.UNSYNCED)
+
+
+def test_an_alarm_by_itself_stands_under_none_waits_for_nothing_and_has_no_past() -> None:
+    made = Alarm(rule(alarm_class=AlarmClass.GAS), "hall")
+    assert (made.parents, made.children, made.mates, made.called_by, made.calls) == ((),) * 5
+    assert made.order == (0, AlarmClass.GAS.rank)
+    assert (made.left_s(9.0), made.since) == (0.0, Stamp(0.0, 0, ClockState.UNSYNCED))
 
 
 def test_what_is_left_of_a_delay_that_runs_and_of_one_that_is_frozen() -> None:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from agent.core.engine import Engine
-from agent.core.spec import LampSign
+from agent.core.output import Output, StartQueue
+from agent.core.spec import LampSign, Pattern
 from tests.core.test_linkages import order, output, read, wait, world
 from tests.core.test_linkages_restarted import STANDS
+
+
+def test_an_output_nobody_has_asked_yet_rests_waits_for_nothing_and_is_held_by_nothing() -> None:
+    made = Output(output("fan", min_off_s=60.0, max_on_s=30.0), StartQueue(), is_held=False)
+    assert (made.refusal, made.pattern, made.due_s) == ("", Pattern.STEADY, inf)
+    assert made.decide(5.0) is False
+    made.is_demanded = lambda: True
+    assert made.decide(5.0) is True
+    flags = (made.is_cut, made.is_sign, made.was_running, made.is_told, made.may_run_on)
+    assert flags == (False, False, False, False, False)
 
 
 def test_a_siren_is_asked_anew_by_a_new_alarm_only_and_not_by_what_else_moves() -> None:
