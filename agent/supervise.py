@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from drivers.backoff import Backoff
-from drivers.clock import Clock
+from drivers.clock import Clock, next_beat_s
 
 _log = logging.getLogger(__name__)
 
@@ -163,8 +163,8 @@ class LoopMeter:
         """Measure until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            due_s = loop.time() + self._period_s
-            await asyncio.sleep(self._period_s)
+            due_s = next_beat_s(loop.time(), self._period_s)
+            await asyncio.sleep(due_s - loop.time())
             self.lag_s = max(0.0, loop.time() - due_s)
             self._beat()
 

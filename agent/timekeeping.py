@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from agent.core.effects import Event, EventKind
-from drivers.clock import ClockState, Stamp
+from drivers.clock import ClockState, Stamp, next_beat_s
 
 _log = logging.getLogger(__name__)
 
@@ -128,6 +128,7 @@ class Timekeeper:
     async def run(self) -> NoReturn:
         """Watch until cancelled. Once synchronised, the clock counts as such until the next boot."""
         last_ms = _offset_ms(self._clock.stamp())
+        loop = asyncio.get_running_loop()
         while True:
             if self._clock.state is not ClockState.SYNCED and await self._ask():
                 now = self._clock.stamp()
@@ -147,7 +148,7 @@ class Timekeeper:
                 if abs(step_ms) >= STEP_MS:
                     _log.warning("the wall clock jumped by %d ms", step_ms)
                     self._tell(self._clock.state.value, "stepped", step_ms)
-            await asyncio.sleep(self._look_s)
+            await asyncio.sleep(next_beat_s(loop.time(), self._look_s) - loop.time())
 
     async def _ask(self) -> bool:
         """Ask the source on a thread; one that hangs is asked no second time meanwhile."""

@@ -97,6 +97,16 @@ class ManualClock:
         return self.stamp()
 
 
+def next_beat_s(now_s: float, period_s: float) -> float:
+    """Return the next multiple of a period on the monotonic clock.
+
+    What recurs and may come at any time comes there, so that one wake-up serves all of it: a wake-up
+    alone costs as much as what is done in it.
+    """
+    beat_s = (now_s // period_s + 1) * period_s
+    return beat_s if beat_s > now_s else beat_s + period_s  # rounding
+
+
 def read_boot_id(path: Path = Path("/proc/sys/kernel/random/boot_id")) -> str:
     """Return the kernel's id of this boot (proc(5)), or `unknown` where there is none."""
     try:

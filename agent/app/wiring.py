@@ -33,7 +33,8 @@ from drivers.reading import Reading
 
 PORTS_TOGETHER = 10
 APART_S = 0.02
-"""So many Modbus ports are read at the same moment, the next so many that much later."""
+"""So many Modbus ports are read at the same moment, the next so many that much later: a reading waits for the answers
+of these alone. At the beat itself the agent looks after its own parts."""
 
 OpenChip = Callable[[GpioBusSpec], OpenPins]
 """How a GPIO bus opens its chip: the real one, or pins that a simulator moves."""
@@ -59,7 +60,7 @@ class Parts:
 
 def phase_s(number: int) -> float:
     """Return when within each period the polls of the `number`-th Modbus port come, in seconds."""
-    return number // PORTS_TOGETHER * APART_S
+    return (number // PORTS_TOGETHER + 1) * APART_S
 
 
 def wire(site: LoadedSite, *, clock: SystemClock, boot: str, open_chip: OpenChip) -> Parts:

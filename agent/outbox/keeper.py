@@ -30,7 +30,7 @@ from agent.outbox.spec import LOOK_S, OutboxSpec
 from agent.outbox.telemetry import TelemetryStore
 from agent.outbox.turns import Turns
 from agent.outbox.worker import Worker
-from drivers.clock import Clock
+from drivers.clock import Clock, next_beat_s
 
 TICK_S = LOOK_S
 """Events wake the loop at once."""
@@ -172,7 +172,7 @@ class Keeper:
         while True:
             self._wake.clear()
             self.tick()
-            timer = loop.call_later(self._rest_s, self._wake.set)
+            timer = loop.call_at(next_beat_s(loop.time(), self._rest_s), self._wake.set)
             try:
                 await self._wake.wait()
             finally:

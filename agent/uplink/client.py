@@ -26,6 +26,7 @@ from agent.uplink.errors import LinkLost, Unreachable
 from agent.uplink.limits import MOST_IN_FLIGHT, TAKEN_BYTES, Hearing, Limits, Waiting
 from agent.uplink.message import Message
 from agent.uplink.spec import Protocol, UplinkSpec
+from drivers.clock import next_beat_s
 
 TICK_S = 1.0
 """How often keep-alive is looked after."""
@@ -232,7 +233,7 @@ class Client(aiomqtt.Client):
 
     def _on_socket_open(self, client: paho.Client, userdata: object, sock: PahoSocket) -> None:
         self._loop.add_reader(sock.fileno(), self._read)
-        self._tick = self._loop.call_later(TICK_S, self._look_after)
+        self._tick = self._loop.call_at(next_beat_s(self._loop.time(), TICK_S), self._look_after)
 
     def _on_socket_close(self, client: paho.Client, userdata: object, sock: PahoSocket) -> None:
         if sock.fileno() >= 0:
@@ -294,7 +295,7 @@ class Client(aiomqtt.Client):
             self._break(fault)
 
     def _look_after(self) -> None:
-        self._tick = self._loop.call_later(TICK_S, self._look_after)
+        self._tick = self._loop.call_at(next_beat_s(self._loop.time(), TICK_S), self._look_after)
         sock = self._client.socket()
         if self._hearing is not None and self._heard > self._hearing.most_per_s and sock:
             self._loop.add_reader(sock.fileno(), self._read)

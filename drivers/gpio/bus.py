@@ -9,7 +9,7 @@ from concurrent.futures import Future
 
 from drivers.backoff import Backoff
 from drivers.base import BusStats, Emit, online_point
-from drivers.clock import Clock, Stamp
+from drivers.clock import Clock, Stamp, next_beat_s
 from drivers.errors import DriverError, PortUnavailable, Unavailable
 from drivers.gpio.counting import WatchedCounter
 from drivers.gpio.inputs import WatchedContact
@@ -200,8 +200,10 @@ class GpioBus:
                 now = self._clock.stamp()
                 self._look_due_s = due_s = self._look(pins, now)
                 lookout.check()
-                wait_s = min(LONGEST_REST_S, max(0.0, due_s - now.mono_s))
-                timer = loop.call_later(wait_s, self._wake.set)
+                now_s = loop.time()
+                rest_s = next_beat_s(now_s, LONGEST_REST_S)
+                wait_s = max(0.0, due_s - now.mono_s)
+                timer = loop.call_at(min(rest_s, now_s + wait_s), self._wake.set)
                 try:
                     await self._wake.wait()
                 finally:
