@@ -48,7 +48,7 @@ vm-test: $(VENV)/.installed-dev
 	exit $$failed
 
 ## Change the core in thousands of small ways, one at a time, and see whether the tests of the core notice
-## (some quarter of an hour to an hour; docs/mutants.md says what survived and why).
+## (about an hour; docs/mutants.md says what survived and why).
 mutants: $(VENV)/.installed-dev
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
 	@PLANTROOM_MODEL_STEPS=400 PLANTROOM_LIVES=50 $(BIN)/mutmut run $(ARGS)
