@@ -156,13 +156,14 @@ def stored_stats(shelf: Shelf) -> dict[str, Any]:
         for lane in Lane
     }
     unsent = dict.fromkeys(positions or {}, 0)
+    seen: set[int] = set()
     for lane, number in shelf.files():
         looked = shelf.look(lane, number, is_live=True)
         segment, told = looked.segment, lanes[lane]
         if segment is None:
             continue
         if lane is Lane.EVENT:
-            for lost, why, count in _told_lost(shelf, number):
+            for lost, why, count in _told_lost(shelf, number, seen):
                 dropped = lanes[lost]["dropped"]
                 dropped[why] = dropped.get(why, 0) + count
         told["bytes"] += segment.bytes
@@ -185,14 +186,15 @@ def stored_stats(shelf: Shelf) -> dict[str, Any]:
     }
 
 
-def _told_lost(shelf: Shelf, number: int) -> Iterator[tuple[Lane, str, int]]:
-    """Yield lane, reason and count of each loss that a file of events tells."""
-    for _, record, _ in shelf.records(Lane.EVENT, number):
+def _told_lost(shelf: Shelf, file: int, seen: set[int]) -> Iterator[tuple[Lane, str, int]]:
+    """Yield lane, reason and count of each loss that a file of events tells and no file told before."""
+    for number, record, _ in shelf.records(Lane.EVENT, file):
         event = record.event if isinstance(record, EventRecord) else None
-        if event is None or event.kind not in (EventKind.GAP, EventKind.DAMAGE):
+        if event is None or event.kind not in (EventKind.GAP, EventKind.DAMAGE) or number in seen:
             continue
+        seen.add(number)
         lane, count = event.detail.get("lane"), event.detail.get("count")
-        if lane in set(Lane):
+        if isinstance(lane, str) and lane in set(Lane):
             why = str(event.detail.get("reason")) if event.kind is EventKind.GAP else "damage"
             yield Lane(lane), why, count if isinstance(count, int) else 1
 

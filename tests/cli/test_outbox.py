@@ -65,6 +65,10 @@ def test_stat_of_a_box_at_rest_tells_what_was_given_up_in_earlier_lives(data: Pa
     assert events["dropped"] == {}
     assert telemetry["dropped"] == {"purged": 5}
     assert "5 purged" in plantroom("stat", "--data", str(data)).output
+    folder = data / "outbox" / "box" / "event"
+    told = max(folder.glob("seg-*.log"))
+    (folder / "seg-00000099.log").write_bytes(told.read_bytes())
+    assert answer("stat", "--data", str(data))["lanes"][1]["dropped"] == {"purged": 5}
 
 
 def test_verify_reads_everything_and_names_damage(data: Path) -> None:
