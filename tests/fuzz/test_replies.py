@@ -121,6 +121,8 @@ async def ask_until(
             said, true = [int(each) for each in reply.words], truth(unit, request)
             right += said == true
             if said != true and isinstance(fuzz.slave.port, SerialPort):
+                # the true answer to the question before, of the same shape, that a stall made late: nothing else
+                assert said == truth(*ASKED[(turn - 2) % len(ASKED)]), (said, true)
                 await asyncio.sleep(SETTLE_S)  # a stall of this moment is noted meanwhile
                 assert stalls.ended_s > before_s, (said, true)
             else:
