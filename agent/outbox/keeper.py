@@ -28,7 +28,7 @@ from agent.outbox.remembering import Remembering
 from agent.outbox.saving import PositionSaver
 from agent.outbox.spec import LOOK_S, OutboxSpec
 from agent.outbox.telemetry import TelemetryStore
-from agent.outbox.turns import Turns
+from agent.outbox.turns import EVENTS, POSITIONS, Turns
 from agent.outbox.worker import Worker
 from drivers.clock import Clock, next_beat_s
 
@@ -309,7 +309,7 @@ class Keeper:
         names = [name for name, _ in due]
         name = self._turns.next(names, is_pressing=self._saver.is_pressing)
         work, finish = dict(due)[name]
-        if name == "events":
+        if name == EVENTS:
             self._saver.giving(Lane.EVENT, self._events.queue)
         elif name == "telemetry":
             self._saver.giving(Lane.TELEMETRY, self._telemetry.queue)
@@ -331,12 +331,12 @@ class Keeper:
         # first of all, since making room appends what it tells: a clean end may not be noted before that is on disk
         room = self.room.next_step()
         if events.has_unwritten:
-            due.append(("events", self._events_step()))
+            due.append((EVENTS, self._events_step()))
         if self._is_telemetry_due(now_s):
             due.append(("telemetry", self._telemetry_step()))
         positions = self._saver.step(now_s, is_closing=self._is_closing)
         if positions is not None:
-            due.append(("positions", positions))
+            due.append((POSITIONS, positions))
         due.extend(self._remembering.steps(now_s, is_closing=self._is_closing))
         due.extend(self.losses.steps())
         if room is not None:

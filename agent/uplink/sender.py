@@ -174,10 +174,8 @@ class Sender:
     @property
     def _room(self) -> int:
         """Records among them; states wait for no disk."""
-        slots, doubtful = self._slots, self._doubtful
-        if doubtful >= WINDOW and self._cursor.is_stuck():
-            return slots
-        return min(slots, WINDOW - doubtful)
+        doubtful = self._doubtful
+        return self._slots if self._is_over(doubtful) else min(self._slots, WINDOW - doubtful)
 
     @property
     def _doubtful(self) -> int:
@@ -187,7 +185,10 @@ class Sender:
     @property
     def _is_beyond(self) -> bool:
         """Whether the window is full and the disk is stuck: what must not wait for it goes on."""
-        return self._doubtful >= WINDOW and self._cursor.is_stuck()
+        return self._is_over(self._doubtful)
+
+    def _is_over(self, doubtful: int) -> bool:
+        return doubtful >= WINDOW and self._cursor.is_stuck()
 
     @property
     def _has_share(self) -> bool:
